@@ -1,0 +1,70 @@
+# make            build/libkguard.so
+# make demo       the main job: a failing program, named          (installs what it needs)
+# make check      every test that needs no GPU                    (installs what it needs)
+# make check-gpu  on a machine with a GPU, from a carried build/
+# make bench      overhead figures
+# V=1 shows commands; SAN=address,undefined or SAN=thread; OBJDIR=dir; DESTDIR=, PREFIX=
+
+OBJDIR ?= build
+CC ?= gcc
+ARCH := $(shell $(CC) -dumpmachine | cut -d- -f1)
+Q := $(if $(V),,@)
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Werror
+# No stack protector and no _FORTIFY_SOURCE: their symbols (__stack_chk_fail through %fs on musl,
+# __*_chk) are what keeps a library from loading everywhere.
+CFLAGS ?= -O2 -g
+KG_CFLAGS := -std=gnu11 $(WARN) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
+             -fno-stack-protector -U_FORTIFY_SOURCE -D_GNU_SOURCE -fno-math-errno \
+             -fasynchronous-unwind-tables -Iinclude -Ishim -MMD -MP
+SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+
+ROOMS := base code rules report watch doors
+SRC := $(foreach room,$(ROOMS),$(wildcard shim/$(room)/*.c))
+ASM := $(wildcard shim/doors/*_$(ARCH).S)
+OBJ := $(SRC:%.c=$(OBJDIR)/%.o) $(ASM:%.S=$(OBJDIR)/%.o)
+# Everything below the doors, for unit tests.
+CORE := $(filter-out $(OBJDIR)/shim/doors/%,$(OBJ))
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+
+include tests/tests.mk
+
+.DEFAULT_GOAL := all
+.PHONY: all
+all: $(OBJDIR)/libkguard.so
+
+$(OBJDIR)/%.o: %.c | deps
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CC    $<")
+	$(Q)$(CC) $(KG_CFLAGS) $(CFLAGS) $(SAN_FLAGS) -c $< -o $@
+
+$(OBJDIR)/%.o: %.S
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(KG_CFLAGS) $(CFLAGS) -c $< -o $@
+
+# The export list comes from doors.def, as everything else about the doors does.
+$(OBJDIR)/libkguard.map: shim/doors/doors.def shim/doors/map.c.in
+	@mkdir -p $(@D)
+	$(Q)$(CC) -E -P -x c -Ishim shim/doors/map.c.in | tr ' ' '\n' | sed '/^$$/d' > $@
+
+$(OBJDIR)/libkguard.so: $(OBJ) $(OBJDIR)/libkguard.map
+	$(if $(V),,@echo "  LD    $@")
+	$(Q)$(CC) -shared -o $@ $(OBJ) $(SAN_FLAGS) $(LDFLAGS) \
+	    -Wl,--version-script=$(OBJDIR)/libkguard.map -Wl,-z,defs -Wl,-z,nodelete -Wl,-z,now \
+	    -Wl,-z,relro -Wl,--as-needed -Wl,--exclude-libs,ALL -Wl,-soname,libkguard.so \
+	    -nostdlib $(STATIC_LIBS) -lgcc -lc
+
+# Static, PIC archives; each is decided by the gates in tests/gates.
+STATIC_LIBS = -l:liblz4.a -l:libzstd.a /usr/lib/llvm-14/lib/libunwind.a -l:libsupc++.a
+
+.PHONY: deps
+deps:
+	@.ci/deps build
+
+.PHONY: clean
+clean:
+	rm -rf $(OBJDIR)
+
+-include $(OBJ:.o=.d)

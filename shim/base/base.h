@@ -1,0 +1,146 @@
+/*
+ * Floor 1: what every other room stands on. Only libc below; no CUDA, no policy.
+ * Functions are listed under the file that defines them.
+ */
+#ifndef KGI_BASE_H
+#define KGI_BASE_H
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "bytes.h"
+
+#define KGI_LIKELY(x) __builtin_expect(!!(x), 1)
+#define KGI_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define KGI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- options.c: the one table of settings ----------------------------------------------------- */
+
+enum kgi_level { KGI_OFF, KGI_ERROR, KGI_WARN, KGI_INFO, KGI_DEBUG };
+
+struct kgi_options {
+    bool off;              /* KGUARD=0, or a set-id process */
+    enum kgi_level log;    /* KGUARD_LOG */
+    bool json;             /* KGUARD_LOG_FORMAT=json */
+    bool abort_on_error;   /* KGUARD_ON_ERROR=abort */
+    char log_file[512];    /* KGUARD_LOG_FILE, %p and %h not yet expanded; "" = stderr */
+    char target[16];       /* KGUARD_TARGET as given; "" = the device */
+};
+
+/* The settings, read from the environment at the first call (any thread, also before any
+ * constructor) and never again: a program may clear its environment later. Never NULL. A value
+ * that cannot be understood is replaced by its default and listed by kgi_options_complaint(). */
+const struct kgi_options *kgi_options(void);
+
+/* The i-th complaint about a bad value ("KGUARD_LOG=loud: not one of off, ..."), or NULL. */
+const char *kgi_options_complaint(size_t i);
+
+/* One row of the table, for doctor, help and man pages. */
+struct kgi_option_row {
+    const char *name, *values, *fallback, *help;
+};
+extern const struct kgi_option_row kgi_option_rows[];
+extern const size_t kgi_option_row_count;
+
+/* ---- text.c: formatting into a fixed buffer --------------------------------------------------- */
+
+/* A text being built; always NUL-ended; what does not fit is cut and `cut` set. */
+struct kgi_text {
+    char *at;
+    size_t size, length;
+    bool cut;
+};
+
+#define KGI_TEXT(name, capacity)                                                                   \
+    char name##_buffer[capacity];                                                                  \
+    struct kgi_text name = {name##_buffer, sizeof name##_buffer, 0, false};                        \
+    name##_buffer[0] = 0
+
+void kgi_text_add(struct kgi_text *t, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Adds bytes as the inside of a JSON string: quotes, backslashes, control characters and invalid
+ * UTF-8 escaped. */
+void kgi_text_add_json(struct kgi_text *t, const char *s);
+/* Adds s for a terminal: control characters shown as \xNN, so that a name from a hostile file
+ * cannot move the cursor. */
+void kgi_text_add_safe(struct kgi_text *t, const char *s);
+
+/* ---- log.c: the only place that writes output -------------------------------------------------- */
+
+/* Writes text (one or more whole lines) with a single write() to KGUARD_LOG_FILE (opened, written
+ * and closed here, O_APPEND|O_CLOEXEC, never a descriptor below 3) or to descriptor 2. Never
+ * stdout. SIGPIPE and SIGXFSZ cannot reach the program; errno is kept; errors are ignored. */
+void kgi_log_write(const char *text, size_t length);
+/* Formats one line "kguard[PID]: ..." and writes it when level is enabled and the format is text. */
+void kgi_log(enum kgi_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool kgi_log_enabled(enum kgi_level level);
+
+/* ---- memory.c: memory that is not the program's malloc ----------------------------------------- */
+
+/* Zeroed memory that is never freed; NULL when there is none. From mmap; aligned to 16. */
+void *kgi_alloc(size_t size);
+/* A copy of s from kgi_alloc; NULL when there is no memory. */
+const char *kgi_strdup(const char *s);
+/* Zeroed pages for temporary use, and their release. */
+void *kgi_pages_get(size_t size);
+void kgi_pages_put(void *p, size_t size);
+/* How many bytes from p on, at most want, are mapped in this process. */
+size_t kgi_mapped(const void *p, size_t want);
+
+/* ---- lock.c: a lock that survives fork ---------------------------------------------------------- */
+
+/* Zero-initialised. Held only around memory operations of ours: never across a driver call, a dl*
+ * call, or anything of the host program's. A child forked while a parent's thread held it takes it
+ * over. */
+struct kgi_lock {
+    _Atomic uint32_t owner; /* pid of the holder, 0 = free */
+};
+void kgi_lock(struct kgi_lock *lock);
+void kgi_unlock(struct kgi_lock *lock);
+/* The kernel's id of this thread. */
+int kgi_thread_id(void);
+
+/* ---- map.c: word -> word, read without a lock --------------------------------------------------- */
+
+/* Zero-initialised. One writer at a time (the owner's lock); readers need none. Key 0 is refused. */
+struct kgi_map {
+    struct kgi_map_table *_Atomic table;
+};
+/* The value of key, 0 when absent. */
+uint64_t kgi_map_get(const struct kgi_map *map, uint64_t key);
+/* Sets key (0 as value removes it); -ENOMEM when there is no memory. */
+int kgi_map_set(struct kgi_map *map, uint64_t key, uint64_t value);
+
+/* ---- object.c: what the dynamic loader has mapped ----------------------------------------------- */
+
+/* One loaded ELF object, as dl_iterate_phdr tells it; valid while it stays loaded. */
+struct kgi_object {
+    uintptr_t base, low, high; /* load bias; lowest and one past the highest mapped address */
+    const void *dynamic;       /* its dynamic section, NULL when it has none */
+    const char *name;          /* the loader's name; "" for the program itself */
+};
+
+/* Calls each for every loaded object, in load order, until it returns non-zero; returns that. Takes
+ * the loader's lock: never call with a lock of ours held. */
+int kgi_object_each(int (*each)(const struct kgi_object *, void *), void *context);
+/* The object that holds address. */
+bool kgi_object_at(const void *address, struct kgi_object *out);
+/* The first loaded object whose DT_SONAME (or file name) starts with prefix. */
+bool kgi_object_named(const char *prefix, struct kgi_object *out);
+/* The address of a defined dynamic symbol, through the object's own hash table; NULL if none. Does
+ * not run the loader's look-up: no dlerror, no versions, no interposition. IFUNCs are refused. */
+void *kgi_object_symbol(const struct kgi_object *object, const char *name);
+/* DT_SONAME, or NULL. The i-th DT_NEEDED, or NULL past the last. Borrowed from the object. */
+const char *kgi_object_soname(const struct kgi_object *object);
+const char *kgi_object_needed(const struct kgi_object *object, size_t i);
+/* The file behind the object, links resolved: object->name, or /proc/self/exe's target. */
+bool kgi_object_path(const struct kgi_object *object, char *out, size_t size);
+
+/* ---- demangle.c --------------------------------------------------------------------------------- */
+
+/* The C++ name in readable form, or a copy of name where it is not mangled; cut to size. */
+void kgi_demangle(const char *name, char *out, size_t size);
+
+#endif

@@ -1,0 +1,1 @@
+# Tests. `make check` ends with "N passed, N failed, N skipped".
