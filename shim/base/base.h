@@ -120,6 +120,8 @@ struct kgi_object {
     uintptr_t base, low, high; /* load bias; lowest and one past the highest mapped address */
     const void *dynamic;       /* its dynamic section, NULL when it has none */
     const char *name;          /* the loader's name; "" for the program itself */
+    const void *segments;      /* its program headers, ElfW(Phdr)[segment_count] */
+    size_t segment_count;
 };
 
 /* Calls each for every loaded object, in load order, until it returns non-zero; returns that. Takes
@@ -129,12 +131,21 @@ int kgi_object_each(int (*each)(const struct kgi_object *, void *), void *contex
 bool kgi_object_at(const void *address, struct kgi_object *out);
 /* The first loaded object whose DT_SONAME (or file name) starts with prefix. */
 bool kgi_object_named(const char *prefix, struct kgi_object *out);
-/* The address of a defined dynamic symbol, through the object's own hash table; NULL if none. Does
- * not run the loader's look-up: no dlerror, no versions, no interposition. IFUNCs are refused. */
+/* The address of a dynamic function symbol the object defines, through its own hash table; NULL if
+ * none. Does not run the loader's look-up: no dlerror, no versions, no interposition. Data symbols
+ * are refused (some programs export pointer variables under driver names), and so are IFUNCs. */
 void *kgi_object_symbol(const struct kgi_object *object, const char *name);
 /* DT_SONAME, or NULL. The i-th DT_NEEDED, or NULL past the last. Borrowed from the object. */
 const char *kgi_object_soname(const struct kgi_object *object);
 const char *kgi_object_needed(const struct kgi_object *object, size_t i);
+/* The object this code is in, and whether two descriptions are of one object. */
+const struct kgi_object *kgi_object_self(void);
+static inline bool kgi_object_same(const struct kgi_object *a, const struct kgi_object *b)
+{
+    return a->low == b->low;
+}
+/* The offset in the object's file of an address in it; false outside its file-backed segments. */
+bool kgi_object_offset(const struct kgi_object *object, const void *address, uint64_t *offset);
 /* The file behind the object, links resolved: object->name, or /proc/self/exe's target. */
 bool kgi_object_path(const struct kgi_object *object, char *out, size_t size);
 
