@@ -258,7 +258,184 @@ typedef size_t (*CUoccupancyB2DSize)(int blockSize);
  * --default-stream per-thread reach instead.
  */
 #define KG_CUDA_FUNCTIONS(F, Z)                                                                    \
-    /* the driver and its errors */  F(cuInit, (unsigned int Flags))  F(cuDriverGetVersion, (int *driverVersion))  F(cuGetErrorString, (CUresult error, const char **pStr))  F(cuGetErrorName, (CUresult error, const char **pStr))  /* devices */  F(cuDeviceGet, (CUdevice *device, int ordinal))  F(cuDeviceGetCount, (int *count))  F(cuDeviceGetName, (char *name, int len, CUdevice dev))  F(cuDeviceGetAttribute, (int *pi, CUdevice_attribute attrib, CUdevice dev))  F(cuDeviceComputeCapability, (int *major, int *minor, CUdevice dev))  F(cuDeviceTotalMem_v2, (size_t *bytes, CUdevice dev))  F(cuDeviceGetUuid, (CUuuid *uuid, CUdevice dev))  /* primary contexts */  F(cuDevicePrimaryCtxRetain, (CUcontext *pctx, CUdevice dev))  F(cuDevicePrimaryCtxRelease, (CUdevice dev))  F(cuDevicePrimaryCtxRelease_v2, (CUdevice dev))  F(cuDevicePrimaryCtxGetState, (CUdevice dev, unsigned int *flags, int *active))  /* contexts */  F(cuCtxCreate_v2, (CUcontext *pctx, unsigned int flags, CUdevice dev))  F(cuCtxDestroy_v2, (CUcontext ctx))  F(cuCtxSetCurrent, (CUcontext ctx))  F(cuCtxGetCurrent, (CUcontext *pctx))  F(cuCtxGetDevice, (CUdevice *device))  F(cuCtxPushCurrent_v2, (CUcontext ctx))  F(cuCtxPopCurrent_v2, (CUcontext *pctx))  F(cuCtxSynchronize, (void))  /* memory */  F(cuMemAlloc_v2, (CUdeviceptr *dptr, size_t bytesize))  F(cuMemFree_v2, (CUdeviceptr dptr))  F(cuMemcpyHtoD_v2, (CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount))  F(cuMemcpyDtoH_v2, (void *dstHost, CUdeviceptr srcDevice, size_t ByteCount))  F(cuMemcpyHtoD_v2_ptds, (CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount))  F(cuMemcpyDtoH_v2_ptds, (void *dstHost, CUdeviceptr srcDevice, size_t ByteCount))  F(cuMemGetInfo_v2, (size_t *free, size_t *total))  Z(cuMemcpyHtoDAsync_v2, (CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount, CUstream hStream))  Z(cuMemcpyDtoHAsync_v2, (void *dstHost, CUdeviceptr srcDevice, size_t ByteCount, CUstream hStream))  /* streams */  F(cuStreamCreate, (CUstream *phStream, unsigned int Flags))  F(cuStreamDestroy_v2, (CUstream hStream))  Z(cuStreamSynchronize, (CUstream hStream))  /* modules */  F(cuModuleLoad, (CUmodule *module, const char *fname))  F(cuModuleLoadData, (CUmodule *module, const void *image))  F(cuModuleLoadDataEx, (CUmodule *module, const void *image, unsigned int numOptions, CUjit_option *options, void **optionValues))  F(cuModuleLoadFatBinary, (CUmodule *module, const void *fatCubin))  F(cuModuleUnload, (CUmodule hmod))  F(cuModuleGetFunction, (CUfunction *hfunc, CUmodule hmod, const char *name))  F(cuModuleGetGlobal_v2, (CUdeviceptr *dptr, size_t *bytes, CUmodule hmod, const char *name))  F(cuModuleGetFunctionCount, (unsigned int *count, CUmodule mod))  F(cuModuleEnumerateFunctions, (CUfunction *functions, unsigned int numFunctions, CUmodule mod))  F(cuModuleGetLoadingMode, (CUmoduleLoadingMode *mode))  /* the JIT linker */  F(cuLinkCreate, (unsigned int numOptions, CUjit_option *options, void **optionValues, CUlinkState *stateOut))  F(cuLinkCreate_v2, (unsigned int numOptions, CUjit_option *options, void **optionValues, CUlinkState *stateOut))  F(cuLinkAddData, (CUlinkState state, CUjitInputType type, void *data, size_t size, const char *name, unsigned int numOptions, CUjit_option *options, void **optionValues))  F(cuLinkAddData_v2, (CUlinkState state, CUjitInputType type, void *data, size_t size, const char *name, unsigned int numOptions, CUjit_option *options, void **optionValues))  F(cuLinkAddFile, (CUlinkState state, CUjitInputType type, const char *path, unsigned int numOptions, CUjit_option *options, void **optionValues))  F(cuLinkAddFile_v2, (CUlinkState state, CUjitInputType type, const char *path, unsigned int numOptions, CUjit_option *options, void **optionValues))  F(cuLinkComplete, (CUlinkState state, void **cubinOut, size_t *sizeOut))  F(cuLinkDestroy, (CUlinkState state))  /* libraries */  F(cuLibraryLoadData, (CUlibrary *library, const void *code, CUjit_option *jitOptions, void **jitOptionsValues, unsigned int numJitOptions, CUlibraryOption *libraryOptions, void **libraryOptionValues, unsigned int numLibraryOptions))  F(cuLibraryLoadFromFile, (CUlibrary *library, const char *fileName, CUjit_option *jitOptions, void **jitOptionsValues, unsigned int numJitOptions, CUlibraryOption *libraryOptions, void **libraryOptionValues, unsigned int numLibraryOptions))  F(cuLibraryUnload, (CUlibrary library))  F(cuLibraryGetKernel, (CUkernel *pKernel, CUlibrary library, const char *name))  F(cuLibraryGetKernelCount, (unsigned int *count, CUlibrary lib))  F(cuLibraryEnumerateKernels, (CUkernel *kernels, unsigned int numKernels, CUlibrary lib))  F(cuLibraryGetModule, (CUmodule *pMod, CUlibrary library))  F(cuLibraryGetGlobal, (CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name))  F(cuLibraryGetManaged, (CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name))  F(cuLibraryGetUnifiedFunction, (void **fptr, CUlibrary library, const char *symbol))  /* kernels of a library */  F(cuKernelGetFunction, (CUfunction *pFunc, CUkernel kernel))  F(cuKernelGetLibrary, (CUlibrary *pLib, CUkernel kernel))  F(cuKernelGetAttribute, (int *pi, CUfunction_attribute attrib, CUkernel kernel, CUdevice dev))  F(cuKernelSetAttribute, (CUfunction_attribute attrib, int val, CUkernel kernel, CUdevice dev))  F(cuKernelSetCacheConfig, (CUkernel kernel, CUfunc_cache config, CUdevice dev))  F(cuKernelGetName, (const char **name, CUkernel hfunc))  F(cuKernelGetParamInfo, (CUkernel kernel, size_t paramIndex, size_t *paramOffset, size_t *paramSize))  /* functions */  F(cuFuncGetAttribute, (int *pi, CUfunction_attribute attrib, CUfunction hfunc))  F(cuFuncSetAttribute, (CUfunction hfunc, CUfunction_attribute attrib, int value))  F(cuFuncSetCacheConfig, (CUfunction hfunc, CUfunc_cache config))  F(cuFuncGetModule, (CUmodule *hmod, CUfunction hfunc))  F(cuFuncGetName, (const char **name, CUfunction hfunc))  F(cuFuncGetParamInfo, (CUfunction func, size_t paramIndex, size_t *paramOffset, size_t *paramSize))  F(cuFuncIsLoaded, (CUfunctionLoadingState *state, CUfunction function))  F(cuFuncLoad, (CUfunction function))  /* launches */  Z(cuLaunchKernel, (CUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ, unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream, void **kernelParams, void **extra))  Z(cuLaunchKernelEx, (const CUlaunchConfig *config, CUfunction f, void **kernelParams, void **extra))  Z(cuLaunchCooperativeKernel, (CUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ, unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream, void **kernelParams))  F(cuLaunchCooperativeKernelMultiDevice, (CUDA_LAUNCH_PARAMS *launchParamsList, unsigned int numDevices, unsigned int flags))  F(cuLaunch, (CUfunction f))  F(cuLaunchGrid, (CUfunction f, int grid_width, int grid_height))  F(cuLaunchGridAsync, (CUfunction f, int grid_width, int grid_height, CUstream hStream))  /* occupancy */  F(cuOccupancyMaxActiveBlocksPerMultiprocessor, (int *numBlocks, CUfunction func, int blockSize, size_t dynamicSMemSize))  F(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags, (int *numBlocks, CUfunction func, int blockSize, size_t dynamicSMemSize, unsigned int flags))  F(cuOccupancyMaxPotentialBlockSize, (int *minGridSize, int *blockSize, CUfunction func, CUoccupancyB2DSize blockSizeToDynamicSMemSize, size_t dynamicSMemSize, int blockSizeLimit))  /* graphs */  F(cuGraphCreate, (CUgraph *phGraph, unsigned int flags))  F(cuGraphDestroy, (CUgraph hGraph))  F(cuGraphAddKernelNode, (CUgraphNode *phGraphNode, CUgraph hGraph, const CUgraphNode *dependencies, size_t numDependencies, const CUDA_KERNEL_NODE_PARAMS_v1 *nodeParams))  F(cuGraphAddKernelNode_v2, (CUgraphNode *phGraphNode, CUgraph hGraph, const CUgraphNode *dependencies, size_t numDependencies, const CUDA_KERNEL_NODE_PARAMS_v2 *nodeParams))  F(cuGraphKernelNodeSetParams, (CUgraphNode hNode, const CUDA_KERNEL_NODE_PARAMS_v1 *nodeParams))  F(cuGraphKernelNodeSetParams_v2, (CUgraphNode hNode, const CUDA_KERNEL_NODE_PARAMS_v2 *nodeParams))  F(cuGraphExecKernelNodeSetParams, (CUgraphExec hGraphExec, CUgraphNode hNode, const CUDA_KERNEL_NODE_PARAMS_v1 *nodeParams))  F(cuGraphExecKernelNodeSetParams_v2, (CUgraphExec hGraphExec, CUgraphNode hNode, const CUDA_KERNEL_NODE_PARAMS_v2 *nodeParams))  F(cuGraphAddNode, (CUgraphNode *phGraphNode, CUgraph hGraph, const CUgraphNode *dependencies, size_t numDependencies, CUgraphNodeParams *nodeParams))  F(cuGraphAddNode_v2, (CUgraphNode *phGraphNode, CUgraph hGraph, const CUgraphNode *dependencies, const CUgraphEdgeData *dependencyData, size_t numDependencies, CUgraphNodeParams *nodeParams))  F(cuGraphNodeSetParams, (CUgraphNode hNode, CUgraphNodeParams *nodeParams))  F(cuGraphExecNodeSetParams, (CUgraphExec hGraphExec, CUgraphNode hNode, CUgraphNodeParams *nodeParams))  F(cuGraphInstantiate, (CUgraphExec *phGraphExec, CUgraph hGraph, CUgraphNode *phErrorNode, char *logBuffer, size_t bufferSize))  F(cuGraphInstantiate_v2, (CUgraphExec *phGraphExec, CUgraph hGraph, CUgraphNode *phErrorNode, char *logBuffer, size_t bufferSize))  F(cuGraphInstantiateWithFlags, (CUgraphExec *phGraphExec, CUgraph hGraph, unsigned long long flags))  Z(cuGraphInstantiateWithParams, (CUgraphExec *phGraphExec, CUgraph hGraph, CUDA_GRAPH_INSTANTIATE_PARAMS *instantiateParams))  Z(cuGraphLaunch, (CUgraphExec hGraph, CUstream hStream))  F(cuGraphExecDestroy, (CUgraphExec hGraphExec))  /* entry points */  F(cuGetProcAddress, (const char *symbol, void **pfn, int cudaVersion, cuuint64_t flags))  F(cuGetProcAddress_v2, (const char *symbol, void **pfn, int cudaVersion, cuuint64_t flags, CUdriverProcAddressQueryResult *symbolStatus))  F(cuGetExportTable, (const void **ppExportTable, const CUuuid *pExportTableId))  /* the driver's own log */  F(cuLogsRegisterCallback, (CUlogsCallback callbackFunc, void *userData, CUlogsCallbackHandle *callback_out))  F(cuLogsUnregisterCallback, (CUlogsCallbackHandle callback))
+    /* the driver and its errors */                                                                \
+    F(cuInit, (unsigned int Flags))                                                                \
+    F(cuDriverGetVersion, (int *driverVersion))                                                    \
+    F(cuGetErrorString, (CUresult error, const char **pStr))                                       \
+    F(cuGetErrorName, (CUresult error, const char **pStr))                                         \
+    /* devices */                                                                                  \
+    F(cuDeviceGet, (CUdevice *device, int ordinal))                                                \
+    F(cuDeviceGetCount, (int *count))                                                              \
+    F(cuDeviceGetName, (char *name, int len, CUdevice dev))                                        \
+    F(cuDeviceGetAttribute, (int *pi, CUdevice_attribute attrib, CUdevice dev))                    \
+    F(cuDeviceComputeCapability, (int *major, int *minor, CUdevice dev))                           \
+    F(cuDeviceTotalMem_v2, (size_t *bytes, CUdevice dev))                                          \
+    F(cuDeviceGetUuid, (CUuuid *uuid, CUdevice dev))                                               \
+    /* primary contexts */                                                                         \
+    F(cuDevicePrimaryCtxRetain, (CUcontext *pctx, CUdevice dev))                                   \
+    F(cuDevicePrimaryCtxRelease, (CUdevice dev))                                                   \
+    F(cuDevicePrimaryCtxRelease_v2, (CUdevice dev))                                                \
+    F(cuDevicePrimaryCtxGetState, (CUdevice dev, unsigned int *flags, int *active))                \
+    /* contexts */                                                                                 \
+    F(cuCtxCreate_v2, (CUcontext *pctx, unsigned int flags, CUdevice dev))                         \
+    F(cuCtxDestroy_v2, (CUcontext ctx))                                                            \
+    F(cuCtxSetCurrent, (CUcontext ctx))                                                            \
+    F(cuCtxGetCurrent, (CUcontext *pctx))                                                          \
+    F(cuCtxGetDevice, (CUdevice *device))                                                          \
+    F(cuCtxPushCurrent_v2, (CUcontext ctx))                                                        \
+    F(cuCtxPopCurrent_v2, (CUcontext *pctx))                                                       \
+    F(cuCtxSynchronize, (void))                                                                    \
+    /* memory */                                                                                   \
+    F(cuMemAlloc_v2, (CUdeviceptr *dptr, size_t bytesize))                                         \
+    F(cuMemFree_v2, (CUdeviceptr dptr))                                                            \
+    F(cuMemcpyHtoD_v2, (CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount))             \
+    F(cuMemcpyDtoH_v2, (void *dstHost, CUdeviceptr srcDevice, size_t ByteCount))                   \
+    F(cuMemcpyHtoD_v2_ptds, (CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount))        \
+    F(cuMemcpyDtoH_v2_ptds, (void *dstHost, CUdeviceptr srcDevice, size_t ByteCount))              \
+    F(cuMemGetInfo_v2, (size_t *free, size_t *total))                                              \
+    Z(cuMemcpyHtoDAsync_v2, (CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount,         \
+      CUstream hStream))                                                                           \
+    Z(cuMemcpyDtoHAsync_v2, (void *dstHost, CUdeviceptr srcDevice, size_t ByteCount,               \
+      CUstream hStream))                                                                           \
+    /* streams */                                                                                  \
+    F(cuStreamCreate, (CUstream *phStream, unsigned int Flags))                                    \
+    F(cuStreamDestroy_v2, (CUstream hStream))                                                      \
+    Z(cuStreamSynchronize, (CUstream hStream))                                                     \
+    /* modules */                                                                                  \
+    F(cuModuleLoad, (CUmodule *module, const char *fname))                                         \
+    F(cuModuleLoadData, (CUmodule *module, const void *image))                                     \
+    F(cuModuleLoadDataEx, (CUmodule *module, const void *image, unsigned int numOptions,           \
+      CUjit_option *options, void **optionValues))                                                 \
+    F(cuModuleLoadFatBinary, (CUmodule *module, const void *fatCubin))                             \
+    F(cuModuleUnload, (CUmodule hmod))                                                             \
+    F(cuModuleGetFunction, (CUfunction *hfunc, CUmodule hmod, const char *name))                   \
+    F(cuModuleGetGlobal_v2, (CUdeviceptr *dptr, size_t *bytes, CUmodule hmod, const char *name))   \
+    F(cuModuleGetFunctionCount, (unsigned int *count, CUmodule mod))                               \
+    F(cuModuleEnumerateFunctions, (CUfunction *functions, unsigned int numFunctions,               \
+      CUmodule mod))                                                                               \
+    F(cuModuleGetLoadingMode, (CUmoduleLoadingMode *mode))                                         \
+    /* the JIT linker */                                                                           \
+    F(cuLinkCreate, (unsigned int numOptions, CUjit_option *options, void **optionValues,          \
+      CUlinkState *stateOut))                                                                      \
+    F(cuLinkCreate_v2, (unsigned int numOptions, CUjit_option *options, void **optionValues,       \
+      CUlinkState *stateOut))                                                                      \
+    F(cuLinkAddData, (CUlinkState state, CUjitInputType type, void *data, size_t size,             \
+      const char *name, unsigned int numOptions, CUjit_option *options, void **optionValues))      \
+    F(cuLinkAddData_v2, (CUlinkState state, CUjitInputType type, void *data, size_t size,          \
+      const char *name, unsigned int numOptions, CUjit_option *options, void **optionValues))      \
+    F(cuLinkAddFile, (CUlinkState state, CUjitInputType type, const char *path,                    \
+      unsigned int numOptions, CUjit_option *options, void **optionValues))                        \
+    F(cuLinkAddFile_v2, (CUlinkState state, CUjitInputType type, const char *path,                 \
+      unsigned int numOptions, CUjit_option *options, void **optionValues))                        \
+    F(cuLinkComplete, (CUlinkState state, void **cubinOut, size_t *sizeOut))                       \
+    F(cuLinkDestroy, (CUlinkState state))                                                          \
+    /* libraries */                                                                                \
+    F(cuLibraryLoadData, (CUlibrary *library, const void *code, CUjit_option *jitOptions,          \
+      void **jitOptionsValues, unsigned int numJitOptions, CUlibraryOption *libraryOptions,        \
+      void **libraryOptionValues, unsigned int numLibraryOptions))                                 \
+    F(cuLibraryLoadFromFile, (CUlibrary *library, const char *fileName,                            \
+      CUjit_option *jitOptions, void **jitOptionsValues, unsigned int numJitOptions,               \
+      CUlibraryOption *libraryOptions, void **libraryOptionValues,                                 \
+      unsigned int numLibraryOptions))                                                             \
+    F(cuLibraryUnload, (CUlibrary library))                                                        \
+    F(cuLibraryGetKernel, (CUkernel *pKernel, CUlibrary library, const char *name))                \
+    F(cuLibraryGetKernelCount, (unsigned int *count, CUlibrary lib))                               \
+    F(cuLibraryEnumerateKernels, (CUkernel *kernels, unsigned int numKernels, CUlibrary lib))      \
+    F(cuLibraryGetModule, (CUmodule *pMod, CUlibrary library))                                     \
+    F(cuLibraryGetGlobal, (CUdeviceptr *dptr, size_t *bytes, CUlibrary library,                    \
+      const char *name))                                                                           \
+    F(cuLibraryGetManaged, (CUdeviceptr *dptr, size_t *bytes, CUlibrary library,                   \
+      const char *name))                                                                           \
+    F(cuLibraryGetUnifiedFunction, (void **fptr, CUlibrary library, const char *symbol))           \
+    /* kernels of a library */                                                                     \
+    F(cuKernelGetFunction, (CUfunction *pFunc, CUkernel kernel))                                   \
+    F(cuKernelGetLibrary, (CUlibrary *pLib, CUkernel kernel))                                      \
+    F(cuKernelGetAttribute, (int *pi, CUfunction_attribute attrib, CUkernel kernel,                \
+      CUdevice dev))                                                                               \
+    F(cuKernelSetAttribute, (CUfunction_attribute attrib, int val, CUkernel kernel,                \
+      CUdevice dev))                                                                               \
+    F(cuKernelSetCacheConfig, (CUkernel kernel, CUfunc_cache config, CUdevice dev))                \
+    F(cuKernelGetName, (const char **name, CUkernel hfunc))                                        \
+    F(cuKernelGetParamInfo, (CUkernel kernel, size_t paramIndex, size_t *paramOffset,              \
+      size_t *paramSize))                                                                          \
+    /* functions */                                                                                \
+    F(cuFuncGetAttribute, (int *pi, CUfunction_attribute attrib, CUfunction hfunc))                \
+    F(cuFuncSetAttribute, (CUfunction hfunc, CUfunction_attribute attrib, int value))              \
+    F(cuFuncSetCacheConfig, (CUfunction hfunc, CUfunc_cache config))                               \
+    F(cuFuncGetModule, (CUmodule *hmod, CUfunction hfunc))                                         \
+    F(cuFuncGetName, (const char **name, CUfunction hfunc))                                        \
+    F(cuFuncGetParamInfo, (CUfunction func, size_t paramIndex, size_t *paramOffset,                \
+      size_t *paramSize))                                                                          \
+    F(cuFuncIsLoaded, (CUfunctionLoadingState *state, CUfunction function))                        \
+    F(cuFuncLoad, (CUfunction function))                                                           \
+    /* launches */                                                                                 \
+    Z(cuLaunchKernel, (CUfunction f, unsigned int gridDimX, unsigned int gridDimY,                 \
+      unsigned int gridDimZ, unsigned int blockDimX, unsigned int blockDimY,                       \
+      unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream,                       \
+      void **kernelParams, void **extra))                                                          \
+    Z(cuLaunchKernelEx, (const CUlaunchConfig *config, CUfunction f, void **kernelParams,          \
+      void **extra))                                                                               \
+    Z(cuLaunchCooperativeKernel, (CUfunction f, unsigned int gridDimX, unsigned int gridDimY,      \
+      unsigned int gridDimZ, unsigned int blockDimX, unsigned int blockDimY,                       \
+      unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream,                       \
+      void **kernelParams))                                                                        \
+    F(cuLaunchCooperativeKernelMultiDevice, (CUDA_LAUNCH_PARAMS *launchParamsList,                 \
+      unsigned int numDevices, unsigned int flags))                                                \
+    F(cuLaunch, (CUfunction f))                                                                    \
+    F(cuLaunchGrid, (CUfunction f, int grid_width, int grid_height))                               \
+    F(cuLaunchGridAsync, (CUfunction f, int grid_width, int grid_height, CUstream hStream))        \
+    /* occupancy */                                                                                \
+    F(cuOccupancyMaxActiveBlocksPerMultiprocessor, (int *numBlocks, CUfunction func,               \
+      int blockSize, size_t dynamicSMemSize))                                                      \
+    F(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags, (int *numBlocks, CUfunction func,      \
+      int blockSize, size_t dynamicSMemSize, unsigned int flags))                                  \
+    F(cuOccupancyMaxPotentialBlockSize, (int *minGridSize, int *blockSize, CUfunction func,        \
+      CUoccupancyB2DSize blockSizeToDynamicSMemSize, size_t dynamicSMemSize,                       \
+      int blockSizeLimit))                                                                         \
+    /* graphs */                                                                                   \
+    F(cuGraphCreate, (CUgraph *phGraph, unsigned int flags))                                       \
+    F(cuGraphDestroy, (CUgraph hGraph))                                                            \
+    F(cuGraphAddKernelNode, (CUgraphNode *phGraphNode, CUgraph hGraph,                             \
+      const CUgraphNode *dependencies, size_t numDependencies,                                     \
+      const CUDA_KERNEL_NODE_PARAMS_v1 *nodeParams))                                               \
+    F(cuGraphAddKernelNode_v2, (CUgraphNode *phGraphNode, CUgraph hGraph,                          \
+      const CUgraphNode *dependencies, size_t numDependencies,                                     \
+      const CUDA_KERNEL_NODE_PARAMS_v2 *nodeParams))                                               \
+    F(cuGraphKernelNodeSetParams, (CUgraphNode hNode,                                              \
+      const CUDA_KERNEL_NODE_PARAMS_v1 *nodeParams))                                               \
+    F(cuGraphKernelNodeSetParams_v2, (CUgraphNode hNode,                                           \
+      const CUDA_KERNEL_NODE_PARAMS_v2 *nodeParams))                                               \
+    F(cuGraphExecKernelNodeSetParams, (CUgraphExec hGraphExec, CUgraphNode hNode,                  \
+      const CUDA_KERNEL_NODE_PARAMS_v1 *nodeParams))                                               \
+    F(cuGraphExecKernelNodeSetParams_v2, (CUgraphExec hGraphExec, CUgraphNode hNode,               \
+      const CUDA_KERNEL_NODE_PARAMS_v2 *nodeParams))                                               \
+    F(cuGraphAddNode, (CUgraphNode *phGraphNode, CUgraph hGraph,                                   \
+      const CUgraphNode *dependencies, size_t numDependencies, CUgraphNodeParams *nodeParams))     \
+    F(cuGraphAddNode_v2, (CUgraphNode *phGraphNode, CUgraph hGraph,                                \
+      const CUgraphNode *dependencies, const CUgraphEdgeData *dependencyData,                      \
+      size_t numDependencies, CUgraphNodeParams *nodeParams))                                      \
+    F(cuGraphNodeSetParams, (CUgraphNode hNode, CUgraphNodeParams *nodeParams))                    \
+    F(cuGraphExecNodeSetParams, (CUgraphExec hGraphExec, CUgraphNode hNode,                        \
+      CUgraphNodeParams *nodeParams))                                                              \
+    F(cuGraphInstantiate, (CUgraphExec *phGraphExec, CUgraph hGraph, CUgraphNode *phErrorNode,     \
+      char *logBuffer, size_t bufferSize))                                                         \
+    F(cuGraphInstantiate_v2, (CUgraphExec *phGraphExec, CUgraph hGraph,                            \
+      CUgraphNode *phErrorNode, char *logBuffer, size_t bufferSize))                               \
+    F(cuGraphInstantiateWithFlags, (CUgraphExec *phGraphExec, CUgraph hGraph,                      \
+      unsigned long long flags))                                                                   \
+    Z(cuGraphInstantiateWithParams, (CUgraphExec *phGraphExec, CUgraph hGraph,                     \
+      CUDA_GRAPH_INSTANTIATE_PARAMS *instantiateParams))                                           \
+    Z(cuGraphLaunch, (CUgraphExec hGraph, CUstream hStream))                                       \
+    F(cuGraphExecDestroy, (CUgraphExec hGraphExec))                                                \
+    /* entry points */                                                                             \
+    F(cuGetProcAddress, (const char *symbol, void **pfn, int cudaVersion, cuuint64_t flags))       \
+    F(cuGetProcAddress_v2, (const char *symbol, void **pfn, int cudaVersion, cuuint64_t flags,     \
+      CUdriverProcAddressQueryResult *symbolStatus))                                               \
+    F(cuGetExportTable, (const void **ppExportTable, const CUuuid *pExportTableId))                \
+    /* the driver's own log */                                                                     \
+    F(cuLogsRegisterCallback, (CUlogsCallback callbackFunc, void *userData,                        \
+      CUlogsCallbackHandle *callback_out))                                                         \
+    F(cuLogsUnregisterCallback, (CUlogsCallbackHandle callback))
 
 /* These are the driver's public names: who defines one exports it. */
 #define KG_CUDA_DECLARE(name, parameters)                                                          \
