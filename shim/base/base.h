@@ -77,6 +77,19 @@ void kgi_log_write(const char *text, size_t length);
 void kgi_log(enum kgi_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool kgi_log_enabled(enum kgi_level level);
 
+/* ---- file.c: files, without leaving a trace ------------------------------------------------------ */
+
+/* open() by the raw system call (no cancellation point, no interposer), always O_CLOEXEC and never
+ * a descriptor below 3. -1 on failure. */
+int kgi_open(const char *path, int flags);
+/* Moves a descriptor that got a number below 3 up, O_CLOEXEC set; -1 when that fails. */
+int kgi_fd_above_stdio(int fd);
+void kgi_close(int fd);
+/* A regular file mapped for reading; empty when it is none, cannot be opened, is empty or larger
+ * than limit. No descriptor stays open. errno is kept. */
+struct kgi_bytes kgi_file_map(const char *path, size_t limit);
+void kgi_file_unmap(struct kgi_bytes file);
+
 /* ---- memory.c: memory that is not the program's malloc ----------------------------------------- */
 
 /* Zeroed memory that is never freed; NULL when there is none. From mmap; aligned to 16. */
@@ -86,7 +99,8 @@ const char *kgi_strdup(const char *s);
 /* Zeroed pages for temporary use, and their release. */
 void *kgi_pages_get(size_t size);
 void kgi_pages_put(void *p, size_t size);
-/* How many bytes from p on, at most want, are mapped in this process. */
+/* How many bytes from p on, at most want, can be read in this process. May take the loader's lock:
+ * never call with a lock of ours held. */
 size_t kgi_mapped(const void *p, size_t want);
 
 /* ---- lock.c: a lock that survives fork ---------------------------------------------------------- */

@@ -1,0 +1,122 @@
+/*
+ * The only place that writes output.
+ *
+ * A write of ours must be harmless wherever standard error leads: into a pipe nobody reads any more
+ * (SIGPIPE would end the program), into a file at its size limit (SIGXFSZ), into nothing. Both
+ * signals are held back while we write, and what our own write raised is taken out again; one that
+ * the program had pending stays. Raw system calls throughout: libc's write() is a cancellation
+ * point, and its pthread_sigmask() is new in glibc 2.32.
+ */
+#include "base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define BIT(signal) ((uint64_t)1 << ((signal) - 1))
+#define HELD (BIT(SIGPIPE) | BIT(SIGXFSZ))
+#define RETRIES 16
+
+struct held {
+    uint64_t mask, pending; /* as they were before */
+};
+
+static struct held hold_signals(void)
+{
+    struct held before = {0, HELD};
+    uint64_t both = HELD;
+
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &both, &before.mask, sizeof both);
+    syscall(SYS_rt_sigpending, &before.pending, sizeof before.pending);
+    return before;
+}
+
+static void release_signals(const struct held *before)
+{
+    struct timespec now = {0, 0};
+    uint64_t pending = 0, ours;
+
+    syscall(SYS_rt_sigpending, &pending, sizeof pending);
+    ours = pending & HELD & ~before->pending;
+    if (ours)
+        syscall(SYS_rt_sigtimedwait, &ours, NULL, &now, sizeof ours);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before->mask, NULL, sizeof before->mask);
+}
+
+/* Writes the template's path with %p and %h filled in; false when it does not fit. */
+static bool expand(const char *template, struct kgi_text *path)
+{
+    char host[65] = "";
+
+    for (const char *s = template; *s; s++) {
+        if (*s != '%' || !strchr("ph%", s[1]) || !s[1]) {
+            kgi_text_add(path, "%c", *s);
+            continue;
+        }
+        s++;
+        if (*s == '%')
+            kgi_text_add(path, "%%");
+        else if (*s == 'p')
+            kgi_text_add(path, "%d", (int)getpid());
+        else if (gethostname(host, sizeof host - 1) == 0)
+            kgi_text_add(path, "%s", strchr(host, '/') ? "host" : host);
+    }
+    return !path->cut;
+}
+
+static int open_log(const char *template)
+{
+    KGI_TEXT(path, 1024);
+
+    /* O_NONBLOCK: a FIFO without a reader is an error, not a wait. */
+    if (!expand(template, &path))
+        return -1;
+    return kgi_open(path.at, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK);
+}
+
+void kgi_log_write(const char *text, size_t length)
+{
+    const char *file = kgi_options()->log_file;
+    int saved = errno, fd;
+    struct held before = hold_signals();
+
+    fd = file[0] ? open_log(file) : STDERR_FILENO;
+    for (int i = 0; fd >= 0 && i < RETRIES; i++)
+        if (syscall(SYS_write, fd, text, length) >= 0 || errno != EINTR)
+            break;
+    if (fd >= 0 && file[0])
+        kgi_close(fd);
+    release_signals(&before);
+    errno = saved;
+}
+
+bool kgi_log_enabled(enum kgi_level level)
+{
+    const struct kgi_options *o = kgi_options();
+
+    return !o->off && level != KGI_OFF && level <= o->log;
+}
+
+void kgi_log(enum kgi_level level, const char *format, ...)
+{
+    char message[896];
+    va_list arguments;
+    int saved = errno;
+    KGI_TEXT(line, 1024);
+
+    if (!kgi_log_enabled(level) || kgi_options()->json)
+        return;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    kgi_text_add(&line, "kguard[%d]: ", (int)getpid());
+    kgi_text_add_safe(&line, message);
+    if (line.length == line.size - 1)
+        line.length--; /* room for the end of the line */
+    line.at[line.length++] = '\n';
+    kgi_log_write(line.at, line.length);
+    errno = saved;
+}

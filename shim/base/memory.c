@@ -1,0 +1,142 @@
+/*
+ * Memory that is not the program's malloc: hooks can be reached from inside an allocator, from a
+ * forked child of a threaded parent, and before malloc works. All of it comes from mmap.
+ *
+ * kgi_alloc hands out pieces of arenas by one atomic addition. Nothing is ever freed, so there is no
+ * list to repair after a fork and no lock to find held.
+ */
+#include "base.h"
+
+#include <errno.h>
+#include <link.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define ARENA_SIZE ((size_t)256 << 10) /* address space; pages are touched as they are used */
+#define LARGE_SIZE (ARENA_SIZE / 4)    /* from here on: pages of its own */
+#define PAGE 4096                      /* the smallest page CUDA hosts have */
+#define FEW_PAGES 16
+
+struct arena {
+    _Atomic size_t used;
+    char start[] __attribute__((aligned(16)));
+};
+
+static struct arena *_Atomic current;
+
+void *kgi_pages_get(size_t size)
+{
+    int saved = errno;
+    void *p = MAP_FAILED;
+
+    if (size && size <= SIZE_MAX / 2)
+        p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                 -1, 0);
+    errno = saved;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+void kgi_pages_put(void *p, size_t size)
+{
+    int saved = errno;
+
+    if (p)
+        munmap(p, size);
+    errno = saved;
+}
+
+void *kgi_alloc(size_t size)
+{
+    if (size >= LARGE_SIZE)
+        return kgi_pages_get(size);
+    size = (size + 15) & ~(size_t)15;
+    for (;;) {
+        struct arena *arena = atomic_load_explicit(&current, memory_order_acquire);
+        struct arena *fresh;
+
+        if (arena) {
+            size_t at = atomic_fetch_add_explicit(&arena->used, size, memory_order_relaxed);
+
+            if (at + size <= ARENA_SIZE - sizeof *arena)
+                return arena->start + at;
+        }
+        fresh = kgi_pages_get(ARENA_SIZE);
+        if (!fresh)
+            return NULL;
+        if (!atomic_compare_exchange_strong(&current, &arena, fresh))
+            kgi_pages_put(fresh, ARENA_SIZE);
+    }
+}
+
+const char *kgi_strdup(const char *s)
+{
+    size_t size = strlen(s) + 1;
+    char *copy = kgi_alloc(size);
+
+    return copy ? memcpy(copy, s, size) : NULL;
+}
+
+/* Whether 8 bytes at the page of p can be read. The kernel copies the set before it looks at `how`,
+ * which is none it knows: EFAULT means unreadable, EINVAL readable, and nothing has changed. Unlike
+ * mincore this tells a PROT_NONE page (a guard, a malloc arena's tail) from a readable one. */
+static bool readable_page(uintptr_t p)
+{
+    return syscall(SYS_rt_sigprocmask, -1, p & ~(uintptr_t)7, NULL, 8) == 0 || errno != EFAULT;
+}
+
+static size_t probe(uintptr_t from, size_t want)
+{
+    size_t have = 0;
+
+    while (have < want && readable_page(from + have)) {
+        size_t rest = PAGE - ((from + have) & (PAGE - 1));
+
+        have += rest < want - have ? rest : want - have;
+    }
+    return have;
+}
+
+struct segment {
+    uintptr_t address;
+    size_t left;
+};
+
+static int find_segment(struct dl_phdr_info *info, size_t size, void *context)
+{
+    struct segment *segment = context;
+
+    (void)size;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        uintptr_t into = segment->address - (info->dlpi_addr + p->p_vaddr);
+
+        if (p->p_type == PT_LOAD && p->p_flags & PF_R && into < p->p_memsz) {
+            segment->left = p->p_memsz - into;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Asking page by page would read a whole library from disk: CUDA code of gigabytes, of which the
+ * driver loads a few pages. What lies in a loaded object's segment is known to be mapped; only
+ * memory elsewhere, which the program filled a moment ago, is asked for by the page. */
+size_t kgi_mapped(const void *p, size_t want)
+{
+    struct segment segment = {(uintptr_t)p, 0};
+    int saved = errno;
+    size_t have;
+
+    if (want > UINTPTR_MAX - segment.address)
+        want = UINTPTR_MAX - segment.address;
+    have = probe(segment.address, want < FEW_PAGES * PAGE ? want : FEW_PAGES * PAGE);
+    if (have == FEW_PAGES * PAGE && have < want) {
+        dl_iterate_phdr(find_segment, &segment);
+        if (segment.left > have)
+            have = segment.left < want ? segment.left : want;
+        have += probe(segment.address + have, want - have);
+    }
+    errno = saved;
+    return have;
+}

@@ -1,0 +1,154 @@
+/*
+ * The settings, all of them, in one table. A row is: name, values, default, help, and what a value
+ * does to the settings. `values` is a list "a|b|c" (the value's place in it is `choice`) or one word
+ * in capitals for free text.
+ *
+ * The first reader may be a hook that another library's constructor reaches before ours would run,
+ * on any thread, so there is no constructor and no "once": each first reader parses for itself into
+ * memory of its own, and the first to publish wins. The environment is never read again.
+ */
+#include "base.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+
+#define OPTIONS(ROW)                                                                               \
+    ROW("KGUARD", "0|off|1|on", "1", "0 switches everything off", o->off = choice < 2)             \
+    ROW("KGUARD_LOG", "off|error|warn|info|debug", "warn",                                         \
+        "error: failures only; warn: also each loaded module without code for the GPU; "           \
+        "info: every module",                                                                      \
+        o->log = (enum kgi_level)choice)                                                           \
+    ROW("KGUARD_LOG_FILE", "PATH", "",                                                             \
+        "appends there instead of standard error; %p is the process id, %h the host's name",       \
+        keep(o->log_file, sizeof o->log_file, value, &bad))                                        \
+    ROW("KGUARD_LOG_FORMAT", "text|json", "text", "json: one JSON object per line",                \
+        o->json = choice == 1)                                                                     \
+    ROW("KGUARD_TARGET", "TARGET", "",                                                             \
+        "judges every loaded image against this target, sm_120 for example, not the device",       \
+        keep(o->target, sizeof o->target, value, &bad))                                            \
+    ROW("KGUARD_ON_ERROR", "report|abort", "report", "abort: ends the program after a report",     \
+        o->abort_on_error = choice == 1)
+
+#define AS_ROW(name, values, fallback, help, apply) {name, values, fallback, help},
+const struct kgi_option_row kgi_option_rows[] = {OPTIONS(AS_ROW)};
+const size_t kgi_option_row_count = KGI_COUNT(kgi_option_rows);
+
+struct settings {
+    struct kgi_options options;
+    size_t complaints;
+    char complaint[KGI_COUNT(kgi_option_rows)][160];
+};
+
+static void keep(char *field, size_t size, const char *value, bool *bad)
+{
+    size_t length = strlen(value);
+
+    if (length < size)
+        memcpy(field, value, length + 1);
+    else
+        *bad = true;
+}
+
+/* The place of value in "a|b|c", -1 when it is not there. */
+static int choice_of(const char *values, const char *value)
+{
+    size_t length = strlen(value);
+
+    for (int i = 0;; i++) {
+        size_t word = strcspn(values, "|");
+
+        if (word == length && !memcmp(values, value, length))
+            return i;
+        if (!values[word])
+            return -1;
+        values += word + 1;
+    }
+}
+
+static void apply(struct kgi_options *o, size_t row, const char *value, int choice, bool *bad_out)
+{
+    bool bad = false;
+    size_t i = 0;
+
+#define AS_SETTING(name, values, fallback, help, setting)                                          \
+    if (row == i++)                                                                                \
+        setting;
+    OPTIONS(AS_SETTING)
+    *bad_out = bad;
+}
+
+/* Sets one row from a value; false when the value is none of those it takes. */
+static bool set(struct kgi_options *o, size_t row, const char *value)
+{
+    const char *values = kgi_option_rows[row].values;
+    bool free_text = values[0] >= 'A' && values[0] <= 'Z', bad = false;
+    int choice = free_text ? 0 : choice_of(values, value);
+
+    if (choice >= 0)
+        apply(o, row, value, choice, &bad);
+    return choice >= 0 && !bad;
+}
+
+static void complain(struct settings *s, size_t row, const char *value)
+{
+    struct kgi_text t = {s->complaint[s->complaints++], sizeof s->complaint[0], 0, false};
+    char start[48]; /* enough to recognise it by; a path of kilobytes would hide the sentence */
+
+    snprintf(start, sizeof start, "%s", value);
+    kgi_text_add(&t, "%s=", kgi_option_rows[row].name);
+    kgi_text_add_safe(&t, start);
+    if (choice_of("PATH|TARGET", kgi_option_rows[row].values) >= 0)
+        kgi_text_add(&t, ": too long");
+    else
+        kgi_text_add(&t, ": not one of %s", kgi_option_rows[row].values);
+}
+
+static void read_all(struct settings *s)
+{
+    for (size_t row = 0; row < kgi_option_row_count; row++)
+        set(&s->options, row, kgi_option_rows[row].fallback);
+    for (size_t row = 0; row < kgi_option_row_count && !s->options.off; row++) {
+        const char *value = getenv(kgi_option_rows[row].name);
+
+        if (value && value[0] && !set(&s->options, row, value))
+            complain(s, row, value);
+    }
+    /* A set-id program trusts nothing of its caller's environment. */
+    if (getauxval(AT_SECURE))
+        s->options.off = true;
+}
+
+static const struct settings *settings(void)
+{
+    static const struct settings without_memory = {.options = {.off = true, .log = KGI_OFF}};
+    static struct settings *_Atomic published;
+    struct settings *s = atomic_load_explicit(&published, memory_order_acquire), *nobody = NULL;
+    int saved = errno;
+
+    if (KGI_LIKELY(s != NULL))
+        return s;
+    s = kgi_alloc(sizeof *s);
+    if (!s) {
+        errno = saved;
+        return &without_memory;
+    }
+    read_all(s);
+    if (!atomic_compare_exchange_strong(&published, &nobody, s))
+        s = nobody;
+    errno = saved;
+    return s;
+}
+
+const struct kgi_options *kgi_options(void)
+{
+    return &settings()->options;
+}
+
+const char *kgi_options_complaint(size_t i)
+{
+    const struct settings *s = settings();
+
+    return i < s->complaints ? s->complaint[i] : NULL;
+}
