@@ -78,12 +78,14 @@ int kgi_image_codes(struct kgi_bytes image, struct kgi_code *codes, size_t room,
                     uint64_t *broken);
 
 /* Reads the payload of a code: kernels, abi, traits. scratch is memory for the unpacked payload
- * (NULL only when packing is plain); -ENOBUFS when scratch is smaller than code->size. Sets
- * KGI_T_INSPECTED, or KGI_T_UNREADABLE with a negative result. */
+ * (NULL only when packing is plain). Sets KGI_T_INSPECTED, or KGI_T_UNREADABLE with -EBADMSG;
+ * neither with -ENOBUFS (scratch is smaller than code->size), -ENOMEM, and -ENOTSUP (a kind or
+ * packing without a reader here: LTO, obfuscated, ...). */
 int kgi_code_inspect(struct kgi_code *code, void *scratch, size_t scratch_size);
 
 /* The names of a code's kernels, one call of each per kernel, mangled, NUL-ended, borrowed for the
- * call; stops when each returns non-zero and returns that. scratch as above. */
+ * call, with the registers a thread of it uses (0 = not known, as in PTX); stops when each returns
+ * non-zero and returns that. scratch as above. */
 int kgi_code_kernels(const struct kgi_code *code, void *scratch, size_t scratch_size,
                      int (*each)(const char *mangled, int registers, void *context), void *context);
 
@@ -135,7 +137,11 @@ struct kgi_cubin {
     uint32_t traits;          /* KGI_T_RELOCATABLE, KGI_T_CAPSULE, KGI_T_DEBUG */
     int32_t kernels;
 };
+/* -ENODATA for an ELF that is no cubin, -ENOTSUP for one of another ABI than 7 and 8. */
 int kgi_cubin_read(struct kgi_bytes elf, struct kgi_cubin *out);
+/* Only the ELF header and, for an 'a' suffix, one small section: target, abi, RELOCATABLE;
+ * kernels stays -1. */
+int kgi_cubin_head(struct kgi_bytes elf, struct kgi_cubin *out);
 int kgi_cubin_kernels(struct kgi_bytes elf,
                       int (*each)(const char *mangled, int registers, void *context),
                       void *context);
@@ -143,21 +149,31 @@ int kgi_cubin_kernels(struct kgi_bytes elf,
 /* ---- elf.c: host ELF -------------------------------------------------------------------------------- */
 
 struct kgi_section {
-    const char *name; /* borrowed from the file's bytes */
-    uint32_t type;
+    const char *name; /* borrowed from the file's bytes; never NULL */
+    uint32_t type, link;
     uint64_t flags, address, offset, size;
 };
 /* ELF64 little-endian only; -ENODATA when the bytes are no ELF, -ENOTSUP for another class. */
 int kgi_elf_section(struct kgi_bytes elf, size_t index, struct kgi_section *out); /* -ENOENT past end */
 int kgi_elf_section_named(struct kgi_bytes elf, const char *name, struct kgi_section *out);
+int kgi_elf_section_typed(struct kgi_bytes elf, uint32_t type, struct kgi_section *out);
+/* A section's bytes; empty for SHT_NOBITS or where they are not in the file. */
+struct kgi_bytes kgi_elf_bytes(struct kgi_bytes elf, const struct kgi_section *section);
+/* The symbol table of this type (SHT_SYMTAB, SHT_DYNSYM) and its string table, which ends in NUL. */
+int kgi_elf_symbols(struct kgi_bytes elf, uint32_t type, struct kgi_bytes *symbols,
+                    struct kgi_bytes *names);
+/* The furthest end of headers, tables and sections, at most elf.size; 0 when no ELF. */
+size_t kgi_elf_extent(struct kgi_bytes elf);
 uint16_t kgi_elf_machine(struct kgi_bytes elf); /* 0 when no ELF */
 /* The function symbol (.symtab, else .dynsym) that covers a file-relative virtual address: its name
  * (borrowed) and start; -ENOENT. */
 int kgi_elf_symbol_at(struct kgi_bytes elf, uint64_t address, const char **name, uint64_t *start);
-/* The file offset of a virtual address through PT_LOAD, and back; -ENOENT. */
+/* The file offset of a virtual address through PT_LOAD; -ENOENT. */
 int kgi_elf_offset(struct kgi_bytes elf, uint64_t address, uint64_t *offset);
 /* The registered wrappers of a linked ELF (.nvFatBinSegment): each gets the virtual address of a
- * wrapper and the file offset of the fatbin it points to (RELATIVE relocations applied). */
+ * wrapper and the file offset of the fatbin it points to (RELATIVE relocations applied); stops when
+ * each returns non-zero and returns that. -ENODATA without such a section, -ENOTSUP for an object
+ * file. */
 int kgi_elf_wrappers(struct kgi_bytes elf,
                      int (*each)(uint64_t wrapper_address, uint64_t fatbin_offset, void *context),
                      void *context);
