@@ -17,6 +17,20 @@ char *kgi_target_name(struct kgi_target t, const char *prefix, char *out, size_t
 /* 120 -> major 12, minor 0 of a compute capability. */
 void kgi_target_cc(struct kgi_target t, int *major, int *minor);
 
+/* What is known of one SM number, whatever the suffix. CUDA versions as 12080 = 12.8. */
+struct kgi_target_row {
+    uint16_t number;
+    uint16_t same_as;          /* the number that names the same hardware from CUDA 13 on; 0 none */
+    bool soc;                  /* an embedded part: its cubins run on it alone, and no others on it */
+    int plain, exact, family;  /* the first toolkit that makes sm_N, sm_Na, sm_Nf; 0 none does */
+    int last;                  /* the last toolkit that makes it; 0 = still made */
+    const char *torch;         /* the PyTorch whose extensions can be built for it; NULL = any */
+};
+/* The row of a number, or NULL for one this build does not know. */
+const struct kgi_target_row *kgi_target_row(uint16_t number);
+/* The first CUDA toolkit version (12080) that compiles for a target; 0 unknown. */
+int kgi_target_toolkit(struct kgi_target t);
+
 /* ---- verdict.c ------------------------------------------------------------------------------------- */
 
 /* The reason codes: stable, never reused. */
@@ -42,9 +56,10 @@ extern const char *const kgi_answer_names[]; /* "native", "family", "jit", "link
 
 /* What the code is to run on. Fields that are 0 are unknown and forbid nothing. */
 struct kgi_host {
-    struct kgi_target gpu;   /* number = 10 * major + minor; suffix 0 */
+    struct kgi_target gpu;   /* number = 10 * major + minor; suffix is not looked at */
     int cuda_version;        /* cuDriverGetVersion: 12080 = CUDA 12.8 */
-    int driver;              /* driver branch: 570 of 570.26 */
+    int driver;              /* driver branch: 570 of 570.26; counts where cuda_version is 0, since
+                                with a forward-compatibility package only the latter is true */
     bool jit_forbidden;      /* CUDA_DISABLE_PTX_JIT=1 */
     bool jit_forced;         /* CUDA_FORCE_PTX_JIT=1: cubins are not considered */
 };
@@ -53,12 +68,15 @@ struct kgi_verdict {
     enum kgi_answer answer;
     int reason;    /* enum kgi_reason; KGI_OK when it runs, KG201 when by JIT */
     int chosen;    /* index of the code the driver takes, or that explains the reason; -1 none */
-    int needs_cuda; /* the lowest driver CUDA version that would do (12080), 0 = none would / n.a. */
+    int needs_cuda; /* the lowest driver CUDA version that reads the chosen code (12080), also when
+                       this driver does; 0 = no driver would help, or none too old is known */
 };
 
 /* Judges one image: what the driver takes of these codes on this host, and why not if none. Codes
- * known to hold no kernels (KGI_T_INSPECTED, kernels == 0) are ignored. NATIVE: same number;
- * FAMILY: a cubin of another number of the same major. */
+ * known to hold no kernels (KGI_T_INSPECTED, kernels == 0) are ignored, save that one which fits
+ * where nothing else does makes it KG106; an image of such codes alone is NO_CUDA. A payload that
+ * was not looked at, or could not be read, is judged by its header. NATIVE: same number; FAMILY: a
+ * cubin of another number of the same major; LINK: relocatable code that fits (reason KG108). */
 void kgi_judge(const struct kgi_code *codes, size_t count, const struct kgi_host *host,
                struct kgi_verdict *out);
 /* Whether one cubin target / PTX target can run on a GPU, by number and suffix alone. */
@@ -68,10 +86,13 @@ bool kgi_ptx_fits(struct kgi_target ptx, struct kgi_target gpu);
  * ("570.26"); 0 and NULL when unknown. The newest ISA a driver of this CUDA version reads. */
 int kgi_ptx_cuda(int major, int minor, const char **driver);
 void kgi_ptx_newest(int cuda_version, int *major, int *minor);
-/* The first CUDA toolkit version (12080) that compiles for a target; 0 unknown. */
-int kgi_target_toolkit(struct kgi_target t);
+/* The first Linux driver of a CUDA version (12080 -> "570.26"); NULL when unknown. */
+const char *kgi_cuda_driver(int cuda_version);
 
-/* One short sentence for a reason code ("no code for this GPU"), and the longer explanation. */
+/* ---- reason.c -------------------------------------------------------------------------------------- */
+
+/* One short sentence for a reason code ("no code for this GPU"), and the longer explanation: a
+ * paragraph of lines below 100 columns, no newline at its end. Never NULL. */
 const char *kgi_reason_title(int reason);
 const char *kgi_reason_text(int reason);
 
