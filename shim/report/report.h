@@ -19,6 +19,7 @@ struct kgi_diagnosis {
                                  a program that expects it may fail), not a launch */
     bool not_used_yet;        /* the image failed to load before any use of it */
     bool unreadable;          /* the image could not be read to its end: codes are what could be */
+    uint64_t broken;          /* with unreadable: the byte of the image past which it could not */
 
     const char *kernel;       /* mangled name */
     const char *kernels;      /* where the kernel is not known: "a(int), b(float) and 62 more" of the
@@ -57,6 +58,9 @@ struct kgi_diagnosis {
 /* The report as whole lines "kguard[PID]: ...\n", at most 12, as in the README; returns out's
  * length. FAILURE: the block; the others: one line each. */
 size_t kgi_report_text(const struct kgi_diagnosis *d, struct kgi_text *out);
+
+/* ---- holds.c -------------------------------------------------------------------------------------- */
+
 /* "SASS sm_60 sm_90a; PTX compute_80 (ISA 7.4, zstd)": every target held, packing and versions where
  * they matter; kinds this build does not know are named by number. */
 void kgi_report_holds(const struct kgi_code *codes, size_t count, struct kgi_text *out);
