@@ -21,3 +21,62 @@ $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 .PHONY: unit
 unit: $(OBJDIR)/unit/$(TEST)
 	$(OBJDIR)/unit/$(TEST)
+
+# ---- the fake driver, fuzz targets, benchmarks: each with its own rules ------------------------------
+
+-include tests/fake/fake.mk tests/fuzz/fuzz.mk tests/bench/bench.mk
+
+# ---- scenarios: one small program each, over the fake driver ------------------------------------------
+
+# The head of a program says " * link: libraries" and " * options: for the compiler"; that of a library
+# lib*.c may say " * as: name", where a program is to find it under the scenarios' directory.
+SCN := $(OBJDIR)/scenarios
+SCN_LIBS := $(patsubst tests/scenarios/%.c,$(SCN)/%.so,$(wildcard tests/scenarios/lib*.c))
+SCN_PROGRAMS := $(patsubst tests/scenarios/%.c,$(SCN)/%,$(wildcard tests/scenarios/s[0-9]*.c))
+SCENARIOS := $(sort $(wildcard tests/scenarios/s[0-9]*.c tests/scenarios/s[0-9]*.py))
+SCN_HEADERS := $(wildcard tests/scenarios/*.h examples/*.fatbin) include/kg_cuda.h
+head = $(shell sed -nE 's/^( \*|\/\*) $(1): (.*[^ */]).*/\2/p' $<)
+SCN_CC = $(CC) -std=gnu11 -Wall -Wextra -Werror -Wno-unused -O1 -g -D_GNU_SOURCE -Iinclude \
+         $(SAN_FLAGS) $(call head,options)
+SCN_LD = -L$(OBJDIR)/fake -L$(SCN) -Wl,-rpath-link,$(OBJDIR)/fake $(call head,link)
+
+$(SCN)/lib%.so: tests/scenarios/lib%.c $(SCN_HEADERS) | fake
+	@mkdir -p $(@D) $(dir $(SCN)/$(call head,as))
+	$(Q)$(SCN_CC) -shared -fPIC -o $@ $< $(SCN_LD) \
+	    -Wl,-soname,$(notdir $(or $(call head,as),$@))
+	$(Q)$(if $(call head,as),cp $@ $(SCN)/$(call head,as))
+
+$(SCN)/s%: tests/scenarios/s%.c $(SCN_HEADERS) | fake $(SCN_LIBS)
+	@mkdir -p $(@D)
+	$(Q)$(SCN_CC) -o $@ $< $(SCN_LD)
+
+.PHONY: scenarios
+scenarios: $(SCN_PROGRAMS) $(SCN_LIBS)
+
+# make scenario TEST=s17_same_failure_10000_times    builds and runs one; RECORD=1 records it anew
+.PHONY: scenario
+scenario: $(OBJDIR)/libkguard.so $(SCN_LIBS) $(filter $(SCN)/$(TEST),$(SCN_PROGRAMS))
+	OBJDIR=$(OBJDIR) SAN=$(SAN) tests/scenarios/scenario.sh $(filter %/$(TEST).c %/$(TEST).py,$(SCENARIOS))
+
+# ---- all of it -------------------------------------------------------------------------------------------
+
+# Gates judge the file that is shipped: not the sanitized one.
+GATES := $(if $(SAN),,$(wildcard tests/gates/*.sh))
+.PHONY: check check-built
+check:
+	@.ci/deps check
+	@$(MAKE) --no-print-directory check-built
+check-built: $(OBJDIR)/libkguard.so fake scenarios $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY)
+	@OBJDIR=$(abspath $(OBJDIR)) SAN=$(SAN) CC=$(CC) STRICT=$(STRICT) tests/run.sh \
+	    $(GATES) $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY) $(SCENARIOS)
+
+# ---- the demo ---------------------------------------------------------------------------------------------
+
+# examples/run.py fails on any GPU: that is what it is for.
+.PHONY: demo
+demo:
+	@.ci/deps demo
+	@$(MAKE) --no-print-directory $(OBJDIR)/libkguard.so fake
+	@echo 'LD_PRELOAD=$$PWD/$(OBJDIR)/libkguard.so python3 examples/run.py'
+	@KG_FAKE=$(abspath $(OBJDIR))/fake LD_PRELOAD=$(abspath $(OBJDIR))/libkguard.so \
+	    python3 examples/run.py; test $$? = 1

@@ -1,0 +1,21 @@
+/* For programs linked with libcuda itself. */
+#ifndef DIRECT_H
+#define DIRECT_H
+
+#include "scenario.h"
+
+static inline void start_direct(void)
+{
+    CUdevice device = 0;
+    CUcontext context = NULL;
+    int result = cuInit(0);
+    if (result == 0)
+        result = cuDeviceGet(&device, 0);
+    if (result == 0)
+        result = cuDevicePrimaryCtxRetain(&context, device);
+    if (result == 0)
+        result = cuCtxSetCurrent(context);
+    answer("start", result);
+}
+
+#endif

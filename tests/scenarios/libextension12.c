@@ -1,0 +1,2 @@
+/* link: -l:libcudart.so.12 */
+#include "extension.h"

@@ -1,0 +1,2 @@
+/* link: -l:libcudart.so.13 */
+#include "extension.h"

@@ -1,0 +1,3 @@
+/* options: -O0 */
+#define VALUE 1
+#include "tool.h"

@@ -1,0 +1,3 @@
+/* options: -O2 */
+#define VALUE 10
+#include "tool.h"

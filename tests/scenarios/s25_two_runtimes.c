@@ -1,0 +1,34 @@
+/*
+ * Two runtimes of different versions in one process, both loaded with RTLD_LOCAL as dependencies of
+ * extensions whose wrappers end in a tail call (a jump, so that the return address is not theirs):
+ * each call reaches the runtime it is meant for.
+ * run: KGUARD_LOG=error
+ */
+#include <dlfcn.h>
+#include <stdio.h>
+
+static void use(const char *extension)
+{
+    void *library = dlopen(extension, RTLD_NOW | RTLD_LOCAL);
+    if (!library) {
+        puts(dlerror());
+        return;
+    }
+    int (*version)(int *) = (int (*)(int *))dlsym(library, "extension_version");
+    int (*good)(void) = (int (*)(void))dlsym(library, "extension_good");
+    int (*bad)(void) = (int (*)(void))dlsym(library, "extension_bad");
+    int (*last)(void) = (int (*)(void))dlsym(library, "extension_last_error");
+    int number = 0;
+    version(&number);
+    printf("%s: runtime %d, good %d, ", extension, number / 1000, good());
+    printf("bad %d, last error ", bad());
+    printf("%d, then %d\n", last(), last());
+}
+
+int main(void)
+{
+    use("libextension12.so");
+    use("libextension13.so");
+    use("libextension12.so");
+    return 0;
+}

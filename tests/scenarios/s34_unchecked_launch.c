@@ -1,0 +1,5 @@
+/*
+ * A program that never asks whether its launch worked: a later line says so.
+ * link: -l:libcudart.so.12
+ */
+#include "unchecked.h"
