@@ -13,9 +13,9 @@
 
 #define STACK_SIZE ((size_t)4 << 20) /* touched pages only are real memory */
 #define LONGEST 4096
-#define DMGL_PARAMS 1
 
-int __gcclibcxx_demangle_callback(const char *mangled, int options,
+/* 0 when the name could be demangled. */
+int __gcclibcxx_demangle_callback(const char *mangled,
                                   void (*callback)(const char *, size_t, void *), void *opaque);
 
 struct job {
@@ -35,7 +35,7 @@ static void work(void *context)
 {
     struct job *job = context;
 
-    job->result = __gcclibcxx_demangle_callback(job->name, DMGL_PARAMS, piece, &job->text);
+    job->result = __gcclibcxx_demangle_callback(job->name, piece, &job->text);
 }
 
 /* Calls function(context) with the stack pointer at top. The old one waits in a register that the
@@ -72,7 +72,7 @@ static void __attribute__((noinline)) call_on(void *top, void (*function)(void *
 
 void kgi_demangle(const char *name, char *out, size_t size)
 {
-    struct job job = {name, {out, size, 0, false}, 0};
+    struct job job = {name, {out, size, 0, false}, -1};
     char *stack = NULL;
 
     if (!size)
@@ -84,7 +84,7 @@ void kgi_demangle(const char *name, char *out, size_t size)
         call_on(stack + STACK_SIZE - 64, work, &job);
         kgi_pages_put(stack, STACK_SIZE);
     }
-    if (!job.result || !job.text.length) {
+    if (job.result != 0) {
         job.text = (struct kgi_text){out, size, 0, false};
         out[0] = 0;
         kgi_text_add(&job.text, "%s", name);
