@@ -59,6 +59,9 @@ $(OBJDIR)/libkguard.so: $(OBJ) $(OBJDIR)/libkguard.map
 # Static, PIC archives; each is decided by the gates in tests/gates.
 STATIC_LIBS = -l:liblz4.a -l:libzstd.a /usr/lib/llvm-14/lib/libunwind.a -l:libsupc++.a
 
+# Debian keeps LLVM's libunwind headers apart: another libunwind may be installed beside it.
+$(OBJDIR)/shim/report/stack.o: KG_CFLAGS += -isystem /usr/include/libunwind
+
 .PHONY: deps
 deps:
 	@.ci/deps build

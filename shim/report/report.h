@@ -18,6 +18,8 @@ struct kgi_diagnosis {
     bool query;               /* a failing query (cudaFuncGetAttributes, cuModuleGetFunction asked by
                                  a program that expects it may fail), not a launch */
     bool not_used_yet;        /* the image failed to load before any use of it */
+    bool audit;               /* MODULE: codes are the different ones of all `count` images of a library
+                                 that is loaded; none of them need have been used */
     bool unreadable;          /* the image could not be read to its end: codes are what could be */
     uint64_t broken;          /* with unreadable: the byte of the image past which it could not */
 
