@@ -1,6 +1,4 @@
-/*
- * A plugin loaded with RTLD_LOCAL asks RTLD_DEFAULT for a name that only its own scope has.
- */
+/* A plugin loaded with RTLD_LOCAL asks RTLD_DEFAULT for a name that only its own scope has. */
 #include <dlfcn.h>
 #include <stdio.h>
 

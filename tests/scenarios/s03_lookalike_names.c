@@ -1,7 +1,8 @@
 /*
  * Names that begin like the driver's and are not: a library that exports cudnnCreate and
  * curl_easy_init looks itself up, as cuDNN's loader does. A prefix match recursed here until the
- * stack was gone. link: -llookalike
+ * stack was gone.
+ * link: -llookalike
  */
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /*
- * A fork while another thread is in the middle of the first cuInit, and a fork before a launch that
- * fails: the child has no lock of the parent's to wait for, and says what it has to say.
+ * A fork while another thread is in the middle of the first cuInit, and a fork before a launch
+ * that fails: the child has no lock of the parent's to wait for, and says what it has to say.
  * link: -l:libcuda.so.1 -lpthread
  */
 #include <pthread.h>

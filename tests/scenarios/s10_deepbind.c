@@ -1,6 +1,6 @@
 /*
- * A plugin loaded with RTLD_DEEPBIND and linked with libcuda binds past every preloaded library: it
- * works as without us, and the limit is in the README.
+ * A plugin loaded with RTLD_DEEPBIND and linked with libcuda binds past every preloaded library:
+ * it works as without us, and the limit is in the README.
  */
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /*
  * Another library that interposes dlsym, before ours and after ours: both are called, neither
- * loops, and RTLD_NEXT means the same as without us. run: PRELOAD_BEFORE=@/libothershim.so run:
- * PRELOAD_AFTER=@/libothershim.so
+ * loops, and RTLD_NEXT means the same as without us.
+ * run: PRELOAD_BEFORE=@/libothershim.so
+ * run: PRELOAD_AFTER=@/libothershim.so
  */
 #include "scenario.h"
 

@@ -1,6 +1,7 @@
 /*
  * Eight threads load, get, launch and fail at once. One report for all of them; clean under a
- * thread sanitizer. link: -l:libcuda.so.1 -lpthread
+ * thread sanitizer.
+ * link: -l:libcuda.so.1 -lpthread
  */
 #include <pthread.h>
 #include "direct.h"

@@ -1,7 +1,8 @@
 /*
  * Truncated, bit-flipped and lying images go to the driver untouched, and what could be read of
- * them is reported. Each lies at the end of a page before an unmapped one: a byte read too far ends
- * the program. link: -l:libcuda.so.1
+ * them is reported. Each lies at the end of a page before an unmapped one: a byte read too far
+ * ends the program.
+ * link: -l:libcuda.so.1
  */
 #include <sys/mman.h>
 #include "direct.h"

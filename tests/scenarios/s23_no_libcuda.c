@@ -1,6 +1,6 @@
 /*
- * No driver on this machine: a program that may use CUDA probes for it in the ways programs do, and
- * then calls what it was given. It must end up without CUDA, and alive.
+ * No driver on this machine: a program that may use CUDA probes for it in the ways programs do,
+ * and then calls what it was given. It must end up without CUDA, and alive.
  * run: LD_LIBRARY_PATH=@
  */
 #include "scenario.h"

@@ -1,7 +1,7 @@
 /*
- * Two runtimes of different versions in one process, both loaded with RTLD_LOCAL as dependencies of
- * extensions whose wrappers end in a tail call (a jump, so that the return address is not theirs):
- * each call reaches the runtime it is meant for.
+ * Two runtimes of different versions in one process, both loaded with RTLD_LOCAL as dependencies
+ * of extensions whose wrappers end in a tail call (a jump, so that the return address is not
+ * theirs): each call reaches the runtime it is meant for.
  * run: KGUARD_LOG=error
  */
 #include <dlfcn.h>

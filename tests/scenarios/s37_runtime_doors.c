@@ -1,8 +1,16 @@
 /*
  * Every way a runtime program meets a kernel, each in a process of its own, with the image that
- * fits and the one that does not. link: -l:libcudart.so.12 run: launch run: launch_ptsz run:
- * launch_ex run: cooperative run: get_attributes run: set_attribute run: cache_config run:
- * by_symbol run: occupancy
+ * fits and the one that does not.
+ * link: -l:libcudart.so.12
+ * run: launch
+ * run: launch_ptsz
+ * run: launch_ex
+ * run: cooperative
+ * run: get_attributes
+ * run: set_attribute
+ * run: cache_config
+ * run: by_symbol
+ * run: occupancy
  */
 #include "runtime.h"
 

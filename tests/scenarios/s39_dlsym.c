@@ -1,6 +1,4 @@
-/*
- * A program that loads libcuda with dlopen and looks its functions up with dlsym.
- */
+/* A program that loads libcuda with dlopen and looks its functions up with dlsym. */
 #include "scenario.h"
 
 static void *library;

@@ -1,6 +1,9 @@
 /*
  * A program that takes everything from cuGetProcAddress, as runtimes do: the 11.3 form, the 12.0
- * form and the per-thread-stream flag. run: v1 run: v2 run: ptsz
+ * form and the per-thread-stream flag.
+ * run: v1
+ * run: v2
+ * run: ptsz
  */
 #include "scenario.h"
 

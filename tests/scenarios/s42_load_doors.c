@@ -1,7 +1,13 @@
 /*
  * Every way to hand the driver an image, with one that fits and one that does not, each in a
- * process of its own. link: -l:libcuda.so.1 run: cuModuleLoad run: cuModuleLoadData run:
- * cuModuleLoadDataEx run: cuModuleLoadFatBinary run: cuLibraryLoadData run: cuLibraryLoadFromFile
+ * process of its own.
+ * link: -l:libcuda.so.1
+ * run: cuModuleLoad
+ * run: cuModuleLoadData
+ * run: cuModuleLoadDataEx
+ * run: cuModuleLoadFatBinary
+ * run: cuLibraryLoadData
+ * run: cuLibraryLoadFromFile
  * run: cuLink
  */
 #include "direct.h"

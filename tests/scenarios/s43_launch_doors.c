@@ -1,6 +1,7 @@
 /*
- * Every way to launch, with the kernel that fits: the result is the driver's, nothing is said. With
- * a handle that is none, the driver's answer comes back and nothing is made up about an image.
+ * Every way to launch, with the kernel that fits: the result is the driver's, nothing is said.
+ * With a handle that is none, the driver's answer comes back and nothing is made up about an
+ * image.
  * link: -l:libcuda.so.1
  */
 #include "direct.h"

@@ -1,7 +1,7 @@
 /*
  * A driver that is older than some functions: what it lacks stays lacking, and no name of ours
- * turns up in its place. liboldcuda has the functions of a CUDA 10 driver. run:
- * LD_LIBRARY_PATH=@/old
+ * turns up in its place. liboldcuda has the functions of a CUDA 10 driver.
+ * run: LD_LIBRARY_PATH=@/old
  */
 #include "scenario.h"
 
