@@ -13,7 +13,8 @@ static void *driver(const char *name)
 
 int main(void)
 {
-    void *old = NULL, *new = NULL, *load = NULL;
+    void *old = NULL, *new = NULL;
+    __typeof__(cuModuleLoadData) *load = NULL;
     CUdriverProcAddressQueryResult status = 77;
     CUmodule module = NULL;
     library = dlopen("libcuda.so.1", RTLD_NOW);
@@ -25,9 +26,9 @@ int main(void)
     printf("status %d, found %d %d, differ %d\n", (int)status, !!old, !!new, old != new);
     get = old;
     get_v2 = new;
-    CALL(get, "cuModuleLoadData", &load, 11030, 0);
-    CALL(((__typeof__(cuModuleLoadData) *)load), &module, fatbin_120);
-    CALL(get_v2, "cuModuleLoadData", &load, 12000, 0, NULL);
-    CALL(((__typeof__(cuModuleLoadData) *)load), &module, fatbin_60_90);
+    CALL(get, "cuModuleLoadData", (void **)&load, 11030, 0);
+    CALL(load, &module, fatbin_120);
+    CALL(get_v2, "cuModuleLoadData", (void **)&load, 12000, 0, NULL);
+    CALL(load, &module, fatbin_60_90);
     return 0;
 }

@@ -18,7 +18,7 @@ int main(void)
     CUmodule module = NULL;
     library = dlopen("libcuda.so.1", RTLD_NOW);
     start(driver);
-    CALL(((__typeof__(cuModuleLoadData) *)driver("cuModuleLoadData")), &module, fatbin_60_90);
+    CALL_BY(driver, cuModuleLoadData, &module, fatbin_60_90);
     printf("puts again: %d\n", dlsym(RTLD_NEXT, "puts") == dlsym(RTLD_DEFAULT, "puts"));
     return 0;
 }

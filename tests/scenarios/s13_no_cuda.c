@@ -1,7 +1,7 @@
 /*
  * A program without any CUDA: not a byte, not a file, at any level.
  * run:
- * run: KGUARD_LOG=debug KGUARD_LOG_FILE=%/kguard.log
+ * run: KGUARD_LOG=debug KGUARD_LOG_FILE=TMP/kguard.log
  * run: KGUARD_LOG=debug KGUARD_TARGET=nonsense
  */
 #include <dlfcn.h>

@@ -17,9 +17,8 @@ int main(void)
     CUkernel kernel = NULL;
     library = dlopen("libcuda.so.1", RTLD_NOW);
     start(driver);
-    CALL(((__typeof__(cuLibraryLoadData) *)driver("cuLibraryLoadData")), &lib, &fitting, NULL, NULL,
-         0, NULL, NULL, 0);
-    CALL(((__typeof__(cuLibraryGetKernel) *)driver("cuLibraryGetKernel")), &kernel, lib, KERNEL);
+    CALL_BY(driver, cuLibraryLoadData, &lib, &fitting, NULL, NULL, 0, NULL, NULL, 0);
+    CALL_BY(driver, cuLibraryGetKernel, &kernel, lib, KERNEL);
     answer("cuLaunchKernel_ptsz", launch(driver("cuLaunchKernel_ptsz"), (CUfunction)kernel));
     answer("cuLaunchKernel_ptsz", launch(driver("cuLaunchKernel_ptsz"), NULL));
     return 0;

@@ -7,7 +7,7 @@
  * run: KGUARD_LOG=error
  * run: KGUARD_LOG=info
  * run: KGUARD_LOG=nonsense
- * run: KGUARD_LOG_FILE=%/kguard.%p.log
+ * run: KGUARD_LOG_FILE=TMP/kguard.%p.log
  * run: KGUARD_LOG_FILE=/no/such/directory/file
  * run: KGUARD_LOG_FORMAT=json
  * run: KGUARD_LOG_FORMAT=json KGUARD_LOG=info

@@ -13,7 +13,6 @@ int main(void)
     CUmodule module = NULL;
     library = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
     start(driver);
-    CALL(((__typeof__(cuModuleLoadData) *)driver("cuModuleLoadData")), &module, fatbin_120);
-    return CALL(((__typeof__(cuModuleLoadData) *)driver("cuModuleLoadData")), &module,
-                fatbin_60_90);
+    CALL_BY(driver, cuModuleLoadData, &module, fatbin_120);
+    return CALL_BY(driver, cuModuleLoadData, &module, fatbin_60_90);
 }

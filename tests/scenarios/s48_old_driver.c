@@ -26,6 +26,6 @@ int main(void)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         printf("%s: %s\n", names[i], driver(names[i]) ? "found" : "not found");
     start(driver);
-    CALL(((__typeof__(cuModuleLoadData) *)driver("cuModuleLoadData")), &module, fatbin_60_90);
+    CALL_BY(driver, cuModuleLoadData, &module, fatbin_60_90);
     return 0;
 }

@@ -2,7 +2,7 @@
  * Descriptors 0, 1 and 2 are closed, and a file of the program's own gets number 2: no line of
  * ours may land in it, and none of ours is left open.
  * link: -l:libcuda.so.1
- * run: KGUARD_LOG_FILE=%/kguard.log
+ * run: KGUARD_LOG_FILE=TMP/kguard.log
  */
 #include <dirent.h>
 #include <errno.h>

@@ -41,6 +41,9 @@ static inline int answer(const char *call, int result)
 }
 /* CALL(cuInit, 0) calls, prints "cuInit = 0", and is the result. */
 #define CALL(function, ...) answer(#function, function(__VA_ARGS__))
+/* The same through an address: CALL_BY(find, cuInit, 0) calls what find("cuInit") gives. */
+#define CALL_BY(find, function, ...)                                                               \
+    answer(#function, ((__typeof__(function) *)find(#function))(__VA_ARGS__))
 
 /* The driver ready, with a context current; functions are looked up by `find`, so that a program
  * may choose how it reaches the driver. */

@@ -9,7 +9,7 @@
 # recorded in sNN_name.txt. RECORD=1 records it anew: read the difference before committing it.
 #
 # Of the variables, PRELOAD_BEFORE and PRELOAD_AFTER name libraries to preload beside ours; @ in a
-# value is the directory of the scenarios' libraries, % an empty directory of this run's own: files
+# value is the directory of the scenarios' libraries, TMP an empty directory of this run's own: files
 # found there afterwards belong to what was said. "needs: file" in the head: skip without it.
 set -u
 source=$1
@@ -51,7 +51,7 @@ run() {
     mkdir -p "$dir/tmp"
     for word in "$@"; do
         word=${word//@/$libs}
-        word=${word//%/$dir/tmp}
+        word=${word//TMP/$dir/tmp}
         case $word in
         PRELOAD_BEFORE=*) before=${word#*=} ;;
         PRELOAD_AFTER=*) after=${word#*=} ;;
