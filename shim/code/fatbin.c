@@ -80,9 +80,9 @@ static bool size_is_possible(uint8_t packing, uint64_t packed, uint64_t unpacked
 {
     switch (packing) {
     case KGI_LZ4:
-        return unpacked / 255 <= packed;
+        return packed ? unpacked / 255 <= packed : unpacked == 0;
     case KGI_ZSTD:
-        return unpacked / (128 * 1024) <= packed / 4;
+        return packed ? unpacked / (128 * 1024) <= packed / 4 : unpacked == 0;
     default:
         return true;
     }

@@ -1,0 +1,200 @@
+/* Linked host ELFs of GNU ld, lld and an aarch64 ld, compared with what readelf says of them. */
+#include "code_fixture.h"
+
+static const char *const hosts[] = {"host.so",   "host_relr.so", "host_lld.so",
+                                    "host_exec", "host_ptx.so",  "host_aarch64.so"};
+
+struct found {
+    uint64_t address[8], offset[8];
+    size_t count;
+};
+
+static int note(uint64_t address, uint64_t offset, void *context)
+{
+    struct found *f = context;
+
+    assert_true(f->count < 8);
+    f->address[f->count] = address;
+    f->offset[f->count++] = offset;
+    return 0;
+}
+
+/* One line of NAME.txt; -1 at the end. */
+static int each_line(struct kgi_bytes text, size_t *at, char *line, size_t size)
+{
+    const char *start = (const char *)text.at + *at;
+    size_t left = text.size - *at;
+    const char *end = left ? memchr(start, '\n', left) : NULL;
+
+    if (!end)
+        return -1;
+    snprintf(line, size, "%.*s", (int)(end - start), start);
+    *at += (size_t)(end - start) + 1;
+    return 0;
+}
+
+static void wrappers_are_where_readelf_says(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        char name[64], line[256];
+        size_t at = 0, lines = 0;
+        struct found f = {.count = 0};
+        snprintf(name, sizeof name, "%s.txt", hosts[i]);
+        struct kgi_bytes elf = fixture(hosts[i]), want = fixture(name);
+        assert_int_equal(kgi_elf_wrappers(elf, note, &f), 0);
+        while (each_line(want, &at, line, sizeof line) == 0) {
+            unsigned long address, offset;
+            if (sscanf(line, "wrapper %lx %lx", &address, &offset) != 2)
+                continue;
+            assert_true(lines < f.count);
+            assert_int_equal(f.address[lines], address);
+            assert_int_equal(f.offset[lines], offset);
+            assert_true(kgi_fatbin_length(kgi_bytes_cut(elf, offset, elf.size - offset)) >= 16);
+            lines++;
+        }
+        assert_int_equal(lines, f.count);
+        assert_true(lines > 0);
+    }
+}
+
+static void functions_have_the_names_readelf_says(void **state)
+{
+    (void)state;
+    size_t functions = 0;
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        char text[64], line[256];
+        size_t at = 0;
+        snprintf(text, sizeof text, "%s.txt", hosts[i]);
+        struct kgi_bytes elf = fixture(hosts[i]), want = fixture(text);
+        while (each_line(want, &at, line, sizeof line) == 0) {
+            unsigned long address, size;
+            char expected[200];
+            const char *name;
+            uint64_t start;
+            if (sscanf(line, "function %lx %lx %199s", &address, &size, expected) != 3)
+                continue;
+            const uint64_t inside[] = {address, address + size / 2, address + size - 1};
+            for (size_t k = 0; k < 3; k++) {
+                assert_int_equal(kgi_elf_symbol_at(elf, inside[k], &name, &start), 0);
+                assert_string_equal(name, expected);
+                assert_int_equal(start, address);
+            }
+            functions++;
+        }
+    }
+    assert_true(functions > 20);
+}
+
+static void an_address_outside_every_function_has_no_name(void **state)
+{
+    struct kgi_bytes elf = fixture("host.so");
+    const char *name;
+    uint64_t start;
+
+    (void)state;
+    assert_int_equal(kgi_elf_symbol_at(elf, 0x10, &name, &start), -ENOENT);
+    assert_int_equal(kgi_elf_symbol_at(elf, 0x805, &name, &start), -ENOENT); /* the last one's end */
+    assert_int_equal(kgi_elf_symbol_at(elf, UINT64_MAX, &name, &start), -ENOENT);
+}
+
+static void sections_come_by_number_name_and_type(void **state)
+{
+    struct kgi_bytes elf = fixture("host.so");
+    struct kgi_section s;
+
+    (void)state;
+    assert_int_equal(kgi_elf_section_named(elf, ".nvFatBinSegment", &s), 0);
+    assert_int_equal(s.address, 0x3068); /* its first wrapper's */
+    assert_int_equal(s.size, 48);
+    assert_int_equal(kgi_elf_bytes(elf, &s).size, 48);
+    assert_int_equal(kgi_elf_section_named(elf, ".bss", &s), 0);
+    assert_int_equal(kgi_elf_bytes(elf, &s).size, 0);
+    assert_int_equal(kgi_elf_section_typed(elf, 11, &s), 0); /* SHT_DYNSYM */
+    assert_string_equal(s.name, ".dynsym");
+    assert_int_equal(kgi_elf_section_named(elf, ".nv", &s), -ENOENT);
+    assert_int_equal(kgi_elf_section(elf, 0, &s), 0);
+    assert_int_equal(kgi_elf_section(elf, 1000, &s), -ENOENT);
+    assert_int_equal(kgi_elf_machine(elf), 62);
+    assert_int_equal(kgi_elf_machine(fixture("host_aarch64.so")), 183);
+    assert_int_equal(kgi_elf_machine(fixture("cubin_90a.cubin")), 190);
+    assert_int_equal(kgi_elf_machine(fixture("legacy.ptx")), 0);
+}
+
+static void addresses_become_offsets_through_segments(void **state)
+{
+    struct kgi_bytes elf = fixture("host.so");
+    uint64_t offset;
+
+    (void)state; /* LOAD off 0x1ea0 vaddr 0x2ea0 in readelf -l of this file */
+    assert_int_equal(kgi_elf_offset(elf, 0x3068, &offset), 0);
+    assert_int_equal(offset, 0x2068);
+    assert_int_equal(kgi_elf_offset(elf, 0x810, &offset), 0);
+    assert_int_equal(offset, 0x810);
+    assert_int_equal(kgi_elf_offset(elf, UINT64_MAX, &offset), -ENOENT);
+    assert_int_equal(kgi_elf_offset(elf, 0x2000, &offset), -ENOENT);
+}
+
+static int stop_at_once(uint64_t address, uint64_t offset, void *context)
+{
+    (void)address;
+    (void)offset;
+    return ++*(int *)context + 40;
+}
+
+static void a_walk_stops_when_told(void **state)
+{
+    int calls = 0;
+
+    (void)state;
+    assert_int_equal(kgi_elf_wrappers(fixture("host.so"), stop_at_once, &calls), 41);
+    assert_int_equal(calls, 1);
+}
+
+static void what_is_no_linked_host_file_is_told_apart(void **state)
+{
+    struct found f = {.count = 0};
+
+    (void)state;
+    assert_int_equal(kgi_elf_wrappers(fixture("host_object.o"), note, &f), -ENOTSUP);
+    assert_int_equal(kgi_elf_wrappers(fixture("legacy.ptx"), note, &f), -ENODATA);
+    assert_int_equal(kgi_elf_wrappers(fixture("cubin_90a.cubin"), note, &f), -ENODATA);
+    assert_int_equal(f.count, 0);
+}
+
+/* More sections than e_shnum can say: the count and the names' index stand in section 0. */
+static void extended_numbering_is_understood(void **state)
+{
+    struct kgi_bytes elf = fixture("host.so");
+    uint8_t *at = (uint8_t *)elf.at;
+    uint64_t sections;
+    uint16_t count, names, none = 0, extended = 0xffff;
+    struct kgi_section s;
+
+    (void)state;
+    memcpy(&sections, at + 40, 8);
+    memcpy(&count, at + 60, 2);
+    memcpy(&names, at + 62, 2);
+    memcpy(at + 60, &none, 2);
+    memcpy(at + 62, &extended, 2);
+    memcpy(at + sections + 32, &count, 2); /* sh_size and sh_link of section 0 */
+    memcpy(at + sections + 40, &names, 2);
+    assert_int_equal(kgi_elf_section_named(elf, ".nvFatBinSegment", &s), 0);
+    assert_int_equal(s.address, 0x3068);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wrappers_are_where_readelf_says),
+        cmocka_unit_test(functions_have_the_names_readelf_says),
+        cmocka_unit_test(an_address_outside_every_function_has_no_name),
+        cmocka_unit_test(sections_come_by_number_name_and_type),
+        cmocka_unit_test(addresses_become_offsets_through_segments),
+        cmocka_unit_test(a_walk_stops_when_told),
+        cmocka_unit_test(what_is_no_linked_host_file_is_told_apart),
+        cmocka_unit_test(extended_numbering_is_understood),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
