@@ -1,0 +1,115 @@
+/*
+ * What a launch costs the host: prints nanoseconds per launch of an empty kernel.
+ *     gpu_launch [BLOCKS]       median over blocks of 500 launches, each followed by a wait that is
+ *                               not timed: 500 fit into the driver's queue, so that the GPU never
+ *                               holds the host up and the host's cost alone is seen
+ * Compiled with RUNTIME: through cudaLaunchKernel of a shared cudart; else through cuLaunchKernel.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include "../gpu/programs/embed.h"
+
+enum { LAUNCHES = 500, WARM_UP = 20 };
+
+EMBED(null, "null.fatbin");
+
+#ifdef RUNTIME
+#include <cuda_runtime_api.h>
+void **__cudaRegisterFatBinary(void *wrapper);
+void __cudaRegisterFatBinaryEnd(void **handle);
+void __cudaRegisterFunction(void **handle, const char *host, char *device, const char *name,
+                            int thread_limit, uint3 *tid, uint3 *bid, dim3 *block, dim3 *grid,
+                            int *warp);
+
+static void null_kernel(void)
+{
+    __asm__ volatile("");
+}
+
+static int start(void)
+{
+    void **handle = __cudaRegisterFatBinary(&null_wrapper);
+    __cudaRegisterFunction(handle, (const char *)null_kernel, (char *)"null_kernel", "null_kernel",
+                           -1, 0, 0, 0, 0, 0);
+    __cudaRegisterFatBinaryEnd(handle);
+    return cudaFree(0);
+}
+
+static int launch(void)
+{
+    return cudaLaunchKernel((const void *)null_kernel, (dim3){1, 1, 1}, (dim3){1, 1, 1}, NULL, 0,
+                            0);
+}
+
+static int wait_all(void)
+{
+    return cudaDeviceSynchronize();
+}
+#else
+#include <cuda.h>
+static CUfunction function;
+
+static int start(void)
+{
+    CUdevice device;
+    CUcontext context;
+    CUmodule module;
+    int e = cuInit(0);
+    if (e == 0)
+        e = cuDeviceGet(&device, 0);
+    if (e == 0)
+        e = cuDevicePrimaryCtxRetain(&context, device);
+    if (e == 0)
+        e = cuCtxSetCurrent(context);
+    if (e == 0)
+        e = cuModuleLoadData(&module, &null_wrapper);
+    return e ? e : (int)cuModuleGetFunction(&function, module, "null_kernel");
+}
+
+static int launch(void)
+{
+    return cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL);
+}
+
+static int wait_all(void)
+{
+    return cuCtxSynchronize();
+}
+#endif
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1e9 + t.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+int main(int argc, char **argv)
+{
+    int blocks = argc > 1 ? atoi(argv[1]) : 200, e = start();
+    double *times = calloc(blocks, sizeof *times);
+
+    for (int block = -WARM_UP; block < blocks && e == 0; block++) {
+        double begin = now();
+        for (int i = 0; i < LAUNCHES && e == 0; i++)
+            e = launch();
+        if (block >= 0)
+            times[block] = (now() - begin) / LAUNCHES;
+        if (e == 0)
+            e = wait_all();
+    }
+    if (e) {
+        printf("error %d\n", e);
+        return 77;
+    }
+    qsort(times, blocks, sizeof *times, compare);
+    printf("%.1f\n", times[blocks / 2]);
+    return 0;
+}
