@@ -185,13 +185,14 @@ struct symbols {
     const ElfW(Sym) *hidden; /* a match under an old, non-default version */
 };
 
-/* 1 when symbol i is the default definition of the function looked for. */
+/* 1 when symbol i is the default definition of the name looked for. */
 static bool symbol_matches(struct symbols *s, uint32_t i)
 {
     const ElfW(Sym) *sym = &s->table[i];
     int type = ELF64_ST_TYPE(sym->st_info);
 
-    if (sym->st_shndx == SHN_UNDEF || (type != STT_FUNC && type != STT_NOTYPE) ||
+    if (sym->st_shndx == SHN_UNDEF ||
+        (type != STT_FUNC && type != STT_OBJECT && type != STT_NOTYPE) ||
         strcmp(s->strings + sym->st_name, s->name) != 0)
         return false;
     if (s->versions && s->versions[i] & 0x8000) {

@@ -2,78 +2,262 @@
  * Where the Python program is, asked of the interpreter without running Python and without its
  * locks.
  *
- * CPython up to 3.12 exports _Py_DumpTraceback(), which faulthandler uses inside signal handlers: it
- * allocates nothing, takes no lock and writes lines to a descriptor, the innermost call first:
+ * CPython 3.6 - 3.8, 3.11 and 3.12 export _Py_DumpTraceback(), which faulthandler uses inside signal
+ * handlers: it allocates nothing, takes no lock and writes lines to a descriptor, the innermost call
+ * first:
  *
  *     Stack (most recent call first):
  *       File "/home/u/mesh.py", line 88 in mesh2index
  *
+ * The others hide it, so the frames are walked here, to the same lines. 3.9 and 3.10 have them in
+ * structures of public headers. 3.13 says at the head of _PyRuntime where things lie
+ * (_Py_DebugOffsets, made for debuggers). 3.14 says so in another order: no frame is named there.
+ * Every word is checked before it is read, and a frame counts only if its code is a code object.
+ *
  * The thread state comes from PyGILState_GetThisThreadState(), which reads one thread-local slot and
  * gives NULL for a thread that Python does not know. Whether the GIL is held does not matter: this
- * thread's own frames do not move while it is here. Both are found in the objects' own symbol
- * tables; dlsym would disturb dlerror(), which Python code may be about to read.
+ * thread's own frames do not move while it is here. All is found in the objects' own symbol tables;
+ * dlsym would disturb dlerror(), which Python code may be about to read.
  */
 #include "report.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define MOST_FRAMES 6
+#define MOST_WALKED 64 /* frames looked at to find those */
+#define DUMP_SIZE 16384
 
 struct python {
     void *(*this_thread_state)(void);
+    const char *(*version)(void);
     void (*dump)(int fd, void *thread_state);
+    int (*line_of_frame)(void *frame);       /* a frame object, as all versions have them */
+    int (*line_of_inner_frame)(void *frame); /* what 3.11 put under it */
+    const void *runtime, *code_type;
 };
 
 static int find_python(const struct kgi_object *object, void *context)
 {
+    static const char *const names[] = {
+        "PyGILState_GetThisThreadState",
+        "Py_GetVersion",
+        "_Py_DumpTraceback",
+        "PyFrame_GetLineNumber",
+        "PyUnstable_InterpreterFrame_GetLine",
+        "_PyRuntime",
+        "PyCode_Type",
+    };
     struct python *python = context;
-    /* The function's address is where its code is: the conversion POSIX asks of dlsym's callers. */
-    union {
-        void *address;
-        void *(*function)(void);
-    } state = {kgi_object_symbol(object, "PyGILState_GetThisThreadState")};
-    union {
-        void *address;
-        void (*function)(int, void *);
-    } dump = {NULL};
+    void *found[KGI_COUNT(names)];
 
-    if (!state.address)
-        return 0;
-    dump.address = kgi_object_symbol(object, "_Py_DumpTraceback");
-    python->this_thread_state = state.function;
-    python->dump = dump.function;
+    _Static_assert(sizeof found == sizeof *python, "one pointer for each name");
+    for (size_t i = 0; i < KGI_COUNT(names); i++) {
+        found[i] = kgi_object_symbol(object, names[i]);
+        if (i == 0 && !found[i])
+            return 0;
+    }
+    /* Functions and data have addresses of one kind here, as dlsym() too demands. */
+    memcpy(python, found, sizeof found);
     return 1;
 }
 
-/* What dump writes for this thread, as much as fits in out; a pipe, because it needs no file and no
- * newer kernel, and not to block: beyond its 64 KiB lie only outer frames. */
-static size_t dump_to(const struct python *python, void *thread_state, char *out, size_t size)
+/* ---- by the interpreter itself ------------------------------------------------------------------- */
+
+/* What the interpreter writes for this thread, as much as fits in out; into a pipe, because that
+ * needs no file and no newer kernel, and not to block: beyond its 64 KiB lie only outer frames. */
+static void dump_by_itself(const struct python *python, void *thread_state, struct kgi_text *out)
 {
     int ends[2];
     long length = 0;
 
     if (syscall(SYS_pipe2, ends, O_CLOEXEC | O_NONBLOCK))
-        return 0;
+        return;
     ends[0] = kgi_fd_above_stdio(ends[0]);
     ends[1] = kgi_fd_above_stdio(ends[1]);
     if (ends[0] >= 0 && ends[1] >= 0) {
         python->dump(ends[1], thread_state);
-        length = syscall(SYS_read, ends[0], out, size - 1);
+        length = syscall(SYS_read, ends[0], out->at, out->size - 1);
     }
     for (int i = 0; i < 2; i++)
         if (ends[i] >= 0)
             kgi_close(ends[i]);
-    length = length > 0 ? length : 0;
-    out[length] = 0;
-    return (size_t)length;
+    out->length = length > 0 ? (size_t)length : 0;
+    out->at[out->length] = 0;
 }
+
+/* ---- by walking its frames -------------------------------------------------------------------------- */
+
+/* Where things lie: offsets into the structures named before the underscore. */
+struct layout {
+    uint64_t thread_frame;
+    uint64_t frame_previous, frame_code;
+    uint64_t code_file, code_name;
+    uint64_t string_state, string_ascii, string_wide; /* flags; text if ASCII; text if not */
+    int (*line_of)(void *frame);
+};
+
+/* Include/cpython/{pystate,frameobject,code,unicodeobject}.h: the same in 3.9 and 3.10. */
+static const struct layout layout_39 = {24, 24, 32, 104, 112, 32, 48, 72, NULL};
+
+/* The head of _PyRuntime in 3.13, Include/internal/pycore_runtime.h. */
+struct offsets {
+    char cookie[8];
+    uint64_t version, free_threaded;
+    uint64_t runtime[3], interpreter[13];
+    struct {
+        uint64_t size, prev, next, interp, current_frame, rest[4];
+    } thread;
+    struct {
+        uint64_t size, previous, executable, rest[3];
+    } frame;
+    struct {
+        uint64_t size, filename, name, rest[7];
+    } code;
+    uint64_t others[2 + 4 + 3 + 3 + 3 + 2 + 3 + 3]; /* object, type, tuple ... bytes */
+    struct {
+        uint64_t size, state, length, ascii_size;
+    } string;
+};
+
+static bool layout_of_313(const struct python *python, struct layout *out)
+{
+    struct offsets o;
+
+    if (!python->runtime || kgi_mapped(python->runtime, sizeof o) < sizeof o)
+        return false;
+    memcpy(&o, python->runtime, sizeof o);
+    if (memcmp(o.cookie, "xdebugpy", 8) || o.version >> 16 != 0x30d || o.free_threaded)
+        return false;
+    *out = (struct layout){o.thread.current_frame, o.frame.previous,    o.frame.executable,
+                           o.code.filename,        o.code.name,         o.string.state,
+                           o.string.ascii_size,    o.string.ascii_size + 16,
+                           python->line_of_inner_frame};
+    return true;
+}
+
+static bool find_layout(const struct python *python, struct layout *out)
+{
+    const char *version = python->version ? python->version() : "";
+
+    if (!strncmp(version, "3.9.", 4) || !strncmp(version, "3.10.", 5)) {
+        *out = layout_39;
+        out->line_of = python->line_of_frame;
+    } else if (!layout_of_313(python, out)) {
+        return false;
+    }
+    return out->line_of && python->code_type;
+}
+
+/* The word at an offset of a structure, 0 where it cannot be read. */
+static uint64_t word(uint64_t structure, uint64_t offset)
+{
+    uint64_t value = 0;
+    const void *at = (const void *)(uintptr_t)(structure + offset);
+
+    if (structure && kgi_mapped(at, sizeof value) == sizeof value)
+        memcpy(&value, at, sizeof value);
+    return value;
+}
+
+static void add_character(struct kgi_text *out, uint32_t c)
+{
+    char bytes[5] = {0};
+
+    if (c < 0x80) {
+        bytes[0] = (char)c;
+    } else if (c < 0x800) {
+        bytes[0] = (char)(0xc0 | c >> 6);
+        bytes[1] = (char)(0x80 | (c & 0x3f));
+    } else if (c < 0x10000) {
+        bytes[0] = (char)(0xe0 | c >> 12);
+        bytes[1] = (char)(0x80 | (c >> 6 & 0x3f));
+        bytes[2] = (char)(0x80 | (c & 0x3f));
+    } else {
+        bytes[0] = (char)(0xf0 | (c >> 18 & 7));
+        bytes[1] = (char)(0x80 | (c >> 12 & 0x3f));
+        bytes[2] = (char)(0x80 | (c >> 6 & 0x3f));
+        bytes[3] = (char)(0x80 | (c & 0x3f));
+    }
+    kgi_text_add(out, "%s", c == '\n' ? "?" : bytes);
+}
+
+/* A str of CPython. Its flags are interned:2, kind:3 (bytes per character), compact:1, ascii:1; its
+ * length comes after the object's head. The last 300 characters are enough of any path. */
+static void add_string(struct kgi_text *out, const struct layout *l, uint64_t string)
+{
+    unsigned state = (unsigned)word(string, l->string_state), kind = state >> 2 & 7;
+    uint64_t length = word(string, 16), first = length > 300 ? length - 300 : 0;
+    uint64_t data = string + (state >> 6 & 1 ? l->string_ascii : l->string_wide) + first * kind;
+    size_t size = (size_t)((length - first) * kind);
+
+    if (!(state >> 5 & 1) || (kind != 1 && kind != 2 && kind != 4) || length > 1 << 20 ||
+        kgi_mapped((const void *)(uintptr_t)data, size) < size)
+        return;
+    for (size_t at = 0; at < size; at += kind) {
+        uint32_t c = 0;
+
+        memcpy(&c, (const void *)(uintptr_t)(data + at), kind); /* hosts are little-endian */
+        add_character(out, c);
+    }
+}
+
+static void dump_by_walking(const struct python *python, void *thread_state, struct kgi_text *out)
+{
+    struct layout l;
+    uint64_t frame;
+
+    if (!find_layout(python, &l))
+        return;
+    frame = word((uintptr_t)thread_state, l.thread_frame);
+    for (int i = 0; frame && i < MOST_WALKED; i++, frame = word(frame, l.frame_previous)) {
+        uint64_t code = word(frame, l.frame_code);
+
+        /* Between 3.13's frames lie some of C, whose "code" is None. An object's type is its
+         * second word. */
+        if (word(code, 8) != (uintptr_t)python->code_type)
+            continue;
+        kgi_text_add(out, "  File \"");
+        add_string(out, &l, word(code, l.code_file));
+        kgi_text_add(out, "\", line %d in ", l.line_of((void *)(uintptr_t)frame));
+        add_string(out, &l, word(code, l.code_name));
+        kgi_text_add(out, "\n");
+    }
+}
+
+/* ---- lines to text ---------------------------------------------------------------------------------- */
 
 struct frame {
     const char *file, *line, *name;
 };
+
+/* The dump writes characters beyond ASCII as \xNN, \uNNNN, \UNNNNNNNN: back to UTF-8, which is
+ * shorter. Below 0x80 there is nothing it would have escaped but control characters: those stay. */
+static void unescape(char *s)
+{
+    struct kgi_text out = {s, strlen(s) + 1, 0, false};
+
+    while (*s) {
+        size_t digits = s[0] != '\\' ? 0 : s[1] == 'x' ? 2 : s[1] == 'u' ? 4 : s[1] == 'U' ? 8 : 0;
+        char hex[9] = {0}, *end = hex;
+        unsigned long c = 0;
+
+        if (digits && strlen(s + 2) >= digits) {
+            memcpy(hex, s + 2, digits);
+            c = strtoul(hex, &end, 16);
+        }
+        if (digits && end == hex + digits && c >= 0x80 && c < 0x110000) {
+            s += 2 + digits;
+            add_character(&out, (uint32_t)c);
+        } else {
+            out.at[out.length++] = *s++;
+        }
+    }
+    out.at[out.length] = 0;
+}
 
 /* Cuts one line `  File "PATH", line N in NAME` up in place; false when it is none. */
 static bool parse(char *line, struct frame *out)
@@ -90,6 +274,8 @@ static bool parse(char *line, struct frame *out)
         return false;
     *end = *name = 0;
     *out = (struct frame){path, end + sizeof middle - 1, name + sizeof in - 1};
+    unescape(path);
+    unescape(name + sizeof in - 1);
     return true;
 }
 
@@ -100,7 +286,7 @@ static const char *short_path(const char *path)
 
     while (s && s > path && s[-1] != '/')
         s--;
-    return s && last ? s : path;
+    return s ? s : path;
 }
 
 /* The innermost frames of a dump, in its order; the import machinery's own are no place of the
@@ -109,7 +295,7 @@ static size_t innermost(char *dump, struct frame *frames)
 {
     size_t count = 0;
 
-    for (char *line = dump, *next; line && count < MOST_FRAMES; line = next) {
+    for (char *line = dump, *next; count < MOST_FRAMES; line = next) {
         next = strchr(line, '\n');
         if (!next) /* the end of what was read may be half a line */
             break;
@@ -120,27 +306,37 @@ static size_t innermost(char *dump, struct frame *frames)
     return count;
 }
 
-bool kgi_python_stack(char *out, size_t size)
+static void dump(struct kgi_text *out)
 {
-    enum { DUMP_SIZE = 16384 };
-    struct kgi_text text = {out, size, 0, false};
-    struct python python = {NULL, NULL};
-    struct frame frames[MOST_FRAMES];
-    size_t count = 0;
-    int saved = errno;
-    char *dump;
+    struct python python = {.dump = NULL};
     void *state;
 
+    if (!kgi_object_each(find_python, &python))
+        return;
+    state = python.this_thread_state();
+    if (state && python.dump)
+        dump_by_itself(&python, state, out);
+    else if (state)
+        dump_by_walking(&python, state, out);
+}
+
+bool kgi_python_stack(char *out, size_t size)
+{
+    struct kgi_text text = {out, size, 0, false}, dumped = {kgi_pages_get(DUMP_SIZE), DUMP_SIZE, 0,
+                                                            false};
+    struct frame frames[MOST_FRAMES];
+    int saved = errno;
+    size_t count = 0;
+
     out[0] = 0;
-    kgi_object_each(find_python, &python);
-    state = python.dump ? python.this_thread_state() : NULL;
-    dump = state ? kgi_pages_get(DUMP_SIZE) : NULL;
-    if (dump && dump_to(&python, state, dump, DUMP_SIZE))
-        count = innermost(dump, frames);
+    if (dumped.at) {
+        dump(&dumped);
+        count = innermost(dumped.at, frames);
+    }
     for (size_t i = count; i-- > 0;)
         kgi_text_add(&text, "%s%s:%s in %s", text.length ? " > " : "", short_path(frames[i].file),
                      frames[i].line, frames[i].name);
-    kgi_pages_put(dump, DUMP_SIZE);
+    kgi_pages_put(dumped.at, DUMP_SIZE);
     errno = saved;
     return count > 0;
 }
