@@ -8,6 +8,7 @@
  */
 #include "report.h"
 
+#include <errno.h>
 #include <libunwind.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -126,10 +127,12 @@ static void name_frames(struct kgi_frame *frames, size_t count)
 size_t kgi_stack(struct kgi_frame *frames, size_t room, bool with_symbols)
 {
     struct walk w = {frames, room, 0, {0}};
+    int saved = errno;
 
     kgi_object_at((const void *)(uintptr_t)kgi_stack, &w.self);
     walk(&w);
     if (with_symbols)
         name_frames(frames, w.count);
+    errno = saved;
     return w.count;
 }

@@ -24,6 +24,7 @@ struct kgi_target_row {
     bool soc;                  /* an embedded part: its cubins run on it alone, and no others on it */
     int plain, exact, family;  /* the first toolkit that makes sm_N, sm_Na, sm_Nf; 0 none does */
     int last;                  /* the last toolkit that makes it; 0 = still made */
+    int driver;                /* CUDA version of the last driver for it; 0 = still supported */
     const char *torch;         /* the PyTorch whose extensions can be built for it; NULL = any */
 };
 /* The row of a number, or NULL for one this build does not know. */

@@ -6,38 +6,42 @@
  * Which toolkit makes which target. Sources, all read in July 2026:
  *   N  nvcc release notes and `nvcc --list-gpu-arch` of 11.8, 12.4, 13.0 (first and last toolkit)
  *   P  PTX ISA manual, table of target architectures; LLVM's NVPTX.td for 10.7 (not public before)
- *   S  CUDA C Programming Guide, Binary Compatibility: binaries of desktop and embedded parts do not
- *      run on one another; nvlink 11.8, 12.4 and 13.0 refuse the same pairs
+ *   S  CUDA C Programming Guide, Binary Compatibility: binaries of desktop and embedded parts do
+ *      not run on one another; nvlink 11.8, 12.4 and 13.0 refuse the same pairs
  *   T  torch/utils/cpp_extension.py, supported_arches: 12.0 and 10.0 (with CUDA 12.8) in 2.7;
  *      10.3, 12.1 by pytorch#152414 (2.8); 10.1 became 11.0 in 2.9 (pytorch#166120); 9.0 in 2.0
+ *   D  driver 470 (CUDA 11.4) was the last for Kepler, 580 (13.0) for Maxwell, Pascal and Volta:
+ *      CUDA 13.0 release notes, deprecated architectures
  * CUDA 12.7 was a driver without a toolkit: what PTX 8.6 brought, nvcc 12.8 was the first to make.
  */
 static const struct kgi_target_row targets[] = {
-    /* number, same_as, soc, plain, exact (a), family (f), last, PyTorch */
-    {35, 0, false, 5000, 0, 0, 11080, NULL},                                    /* N */
-    {37, 0, false, 6050, 0, 0, 11080, NULL},                                    /* N */
-    {50, 0, false, 6000, 0, 0, 12090, NULL},                                    /* N P */
-    {52, 0, false, 6050, 0, 0, 12090, NULL},                                    /* N P */
-    {53, 0, true, 7000, 0, 0, 12090, NULL},                                     /* N P S */
-    {60, 0, false, 8000, 0, 0, 12090, NULL},                                    /* N P */
-    {61, 0, false, 8000, 0, 0, 12090, NULL},                                    /* N P */
-    {62, 0, true, 8000, 0, 0, 12090, NULL},                                     /* N P S */
-    {70, 0, false, 9000, 0, 0, 12090, NULL},                                    /* N P */
-    {72, 0, true, 9010, 0, 0, 12090, NULL},                                     /* N P S */
-    {75, 0, false, 10000, 0, 0, 0, NULL},                                       /* N P */
-    {80, 0, false, 11000, 0, 0, 0, NULL},                                       /* N P */
-    {86, 0, false, 11010, 0, 0, 0, NULL},                                       /* N P */
-    {87, 0, true, 11040, 0, 0, 0, NULL},                                        /* N P S */
-    {88, 0, true, 13000, 0, 0, 0, "a PyTorch that knows 8.8"},                  /* N P S */
-    {89, 0, false, 11080, 0, 0, 0, "PyTorch >= 2.0"},                           /* N P T */
-    {90, 0, false, 11080, 12000, 0, 0, "PyTorch >= 2.0"},                       /* N P T */
-    {100, 0, false, 12080, 12080, 12090, 0, "PyTorch >= 2.7"},                  /* N P T */
-    {101, 110, false, 12080, 12080, 12090, 12090, "PyTorch 2.7 or 2.8"},        /* N P T */
-    {103, 0, false, 12090, 12090, 12090, 0, "PyTorch >= 2.8"},                  /* N P T */
-    {107, 0, false, 13040, 13040, 13040, 0, "a PyTorch that knows 10.7"},       /* P, unverified */
-    {110, 0, false, 13000, 13000, 13000, 0, "PyTorch >= 2.9"},                  /* N P T */
-    {120, 0, false, 12080, 12080, 12090, 0, "PyTorch >= 2.7"},                  /* N P T */
-    {121, 0, false, 12090, 12090, 12090, 0, "PyTorch >= 2.8"},                  /* N P T */
+    /* clang-format off */
+    /* number, same_as, soc, plain, exact (a), family (f), last, driver, PyTorch */
+    {35, 0, false, 5000, 0, 0, 11080, 11040, NULL},                                   /* N D */
+    {37, 0, false, 6050, 0, 0, 11080, 11040, NULL},                                   /* N D */
+    {50, 0, false, 6000, 0, 0, 12090, 13000, NULL},                                   /* N P D */
+    {52, 0, false, 6050, 0, 0, 12090, 13000, NULL},                                   /* N P D */
+    {53, 0, true, 7000, 0, 0, 12090, 13000, NULL},                                    /* N P S D */
+    {60, 0, false, 8000, 0, 0, 12090, 13000, NULL},                                   /* N P D */
+    {61, 0, false, 8000, 0, 0, 12090, 13000, NULL},                                   /* N P D */
+    {62, 0, true, 8000, 0, 0, 12090, 13000, NULL},                                    /* N P S D */
+    {70, 0, false, 9000, 0, 0, 12090, 13000, NULL},                                   /* N P D */
+    {72, 0, true, 9010, 0, 0, 12090, 13000, NULL},                                    /* N P S D */
+    {75, 0, false, 10000, 0, 0, 0, 0, NULL},                                          /* N P */
+    {80, 0, false, 11000, 0, 0, 0, 0, NULL},                                          /* N P */
+    {86, 0, false, 11010, 0, 0, 0, 0, NULL},                                          /* N P */
+    {87, 0, true, 11040, 0, 0, 0, 0, NULL},                                           /* N P S */
+    {88, 0, true, 13000, 0, 0, 0, 0, "a PyTorch that knows 8.8"},                     /* N P S */
+    {89, 0, false, 11080, 0, 0, 0, 0, "PyTorch >= 2.0"},                              /* N P T */
+    {90, 0, false, 11080, 12000, 0, 0, 0, "PyTorch >= 2.0"},                          /* N P T */
+    {100, 0, false, 12080, 12080, 12090, 0, 0, "PyTorch >= 2.7"},                     /* N P T */
+    {101, 110, false, 12080, 12080, 12090, 12090, 0, "PyTorch 2.7 or 2.8"},           /* N P T */
+    {103, 0, false, 12090, 12090, 12090, 0, 0, "PyTorch >= 2.8"},                     /* N P T */
+    {107, 0, false, 13040, 13040, 13040, 0, 0, "a PyTorch that knows 10.7"},          /* P ? */
+    {110, 0, false, 13000, 13000, 13000, 0, 0, "PyTorch >= 2.9"},                     /* N P T */
+    {120, 0, false, 12080, 12080, 12090, 0, 0, "PyTorch >= 2.7"},                     /* N P T */
+    {121, 0, false, 12090, 12090, 12090, 0, 0, "PyTorch >= 2.8"},                     /* N P T */
+    /* clang-format on */
 };
 
 const struct kgi_target_row *kgi_target_row(uint16_t number)

@@ -16,8 +16,7 @@
 
 const char *const kgi_answer_names[] = {"native", "family", "jit", "link", "none", "no-cuda"};
 
-/* ---- CUDA releases ----------------------------------------------------------------------------
- */
+/* ---- CUDA releases ------------------------------------------------------------------------- */
 
 /*
  * One row per CUDA version: the newest PTX ISA its driver reads and the first Linux driver of it.
@@ -29,18 +28,43 @@ static const struct release {
     int cuda, major, minor;
     const char *driver;
 } releases[] = {
-    {6000, 4, 0, NULL},         {6050, 4, 1, "340.21"},     {7000, 4, 2, "346.46"},
-    {7050, 4, 3, "352.31"},     {8000, 5, 0, "375.26"},     {9000, 6, 0, "384.81"},
-    {9010, 6, 1, "390.46"},     {9020, 6, 2, "396.26"},     {10000, 6, 3, "410.48"},
-    {10010, 6, 4, "418.39"},    {10020, 6, 5, "440.33"},    {11000, 7, 0, "450.36.06"},
-    {11010, 7, 1, "455.23"},    {11020, 7, 2, "460.27.03"}, {11030, 7, 3, "465.19.01"},
-    {11040, 7, 4, "470.42.01"}, {11050, 7, 5, "495.29.05"}, {11060, 7, 6, "510.39.01"},
-    {11070, 7, 7, "515.43.04"}, {11080, 7, 8, "520.61.05"}, {12000, 8, 0, "525.60.13"},
-    {12010, 8, 1, "530.30.02"}, {12020, 8, 2, "535.54.03"}, {12030, 8, 3, "545.23.06"},
-    {12040, 8, 4, "550.54.14"}, {12050, 8, 5, "555.42.02"}, {12060, 8, 5, "560.28.03"},
-    {12070, 8, 6, "565"},       {12080, 8, 7, "570.26"},    {12090, 8, 8, "575.51.03"},
-    {13000, 9, 0, "580.65.06"}, {13010, 9, 1, "590.44.01"}, {13020, 9, 2, "595.45.04"},
-    {13030, 9, 3, NULL},        {13040, 9, 4, NULL},
+    /* clang-format off */
+    {6000, 4, 0, NULL},
+    {6050, 4, 1, "340.21"},
+    {7000, 4, 2, "346.46"},
+    {7050, 4, 3, "352.31"},
+    {8000, 5, 0, "375.26"},
+    {9000, 6, 0, "384.81"},
+    {9010, 6, 1, "390.46"},
+    {9020, 6, 2, "396.26"},
+    {10000, 6, 3, "410.48"},
+    {10010, 6, 4, "418.39"},
+    {10020, 6, 5, "440.33"},
+    {11000, 7, 0, "450.36.06"},
+    {11010, 7, 1, "455.23"},
+    {11020, 7, 2, "460.27.03"},
+    {11030, 7, 3, "465.19.01"},
+    {11040, 7, 4, "470.42.01"},
+    {11050, 7, 5, "495.29.05"},
+    {11060, 7, 6, "510.39.01"},
+    {11070, 7, 7, "515.43.04"},
+    {11080, 7, 8, "520.61.05"},
+    {12000, 8, 0, "525.60.13"},
+    {12010, 8, 1, "530.30.02"},
+    {12020, 8, 2, "535.54.03"},
+    {12030, 8, 3, "545.23.06"},
+    {12040, 8, 4, "550.54.14"},
+    {12050, 8, 5, "555.42.02"},
+    {12060, 8, 5, "560.28.03"},
+    {12070, 8, 6, "565"},
+    {12080, 8, 7, "570.26"},
+    {12090, 8, 8, "575.51.03"},
+    {13000, 9, 0, "580.65.06"},
+    {13010, 9, 1, "590.44.01"},
+    {13020, 9, 2, "595.45.04"},
+    {13030, 9, 3, NULL},
+    {13040, 9, 4, NULL},
+    /* clang-format on */
 };
 #define RELEASES (sizeof releases / sizeof releases[0])
 
@@ -98,8 +122,7 @@ static int host_cuda(const struct kgi_host *host)
     return 0; /* newer than the table */
 }
 
-/* ---- target against GPU -------------------------------------------------------------------------
- */
+/* ---- target against GPU -------------------------------------------------------------------- */
 
 /* 101 -> 110: Thor was CC 10.1 under CUDA 12 and is 11.0 since; ptxas 13.0 takes code of one for
  * the other. */
@@ -142,8 +165,7 @@ bool kgi_ptx_fits(struct kgi_target ptx, struct kgi_target gpu)
            canonical(gpu.number) == canonical(ptx.number);
 }
 
-/* ---- codes -------------------------------------------------------------------------------------
- */
+/* ---- codes --------------------------------------------------------------------------------- */
 
 /* How the driver ranks codes that fit: a higher one wins whatever the architectures (a cubin for
  * sm_86 beats PTX for exactly the device). Those below RANK_PTX do not run as they are. */
@@ -228,8 +250,7 @@ static bool fits(const struct kgi_code *code, enum rank rank, struct kgi_target 
            canonical(code->target.number) == canonical(gpu.number);
 }
 
-/* ---- the driver's choice ------------------------------------------------------------------------
- */
+/* ---- the driver's choice ------------------------------------------------------------------- */
 
 /* What one pass over the codes finds; indexes, -1 = none. */
 struct survey {
@@ -293,8 +314,7 @@ static void look_at(struct survey *s, const struct kgi_code *codes, int i, bool 
     }
 }
 
-/* ---- whether the chosen one runs ----------------------------------------------------------------
- */
+/* ---- whether the chosen one runs ----------------------------------------------------------- */
 
 static int max(int a, int b)
 {
@@ -347,6 +367,7 @@ static int obstacle(const struct kgi_code *code, enum rank rank, const struct kg
 static void judge_chosen(const struct kgi_code *code, enum rank rank, const struct kgi_host *host,
                          struct kgi_verdict *out)
 {
+    const struct kgi_target_row *gpu = kgi_target_row(host->gpu.number);
     int floor = floor_of(code, rank);
 
     if (rank == RANK_LTO || rank == RANK_HIDDEN_PTX) {
@@ -354,7 +375,7 @@ static void judge_chosen(const struct kgi_code *code, enum rank rank, const stru
         return;
     }
     out->reason = obstacle(code, rank, host, floor);
-    if (out->reason != KG105_NO_JIT)
+    if (out->reason != KG105_NO_JIT && !(gpu && gpu->driver && floor > gpu->driver))
         out->needs_cuda = floor;
     if (out->reason)
         return;

@@ -1,0 +1,163 @@
+/*
+ * The driver's doors: call the original, hand its result through, note what happened.
+ */
+#include "doors.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* ---- notes --------------------------------------------------------------------------------------------- */
+
+static void start(void)
+{
+    static _Atomic bool started;
+
+    if (kgi_options()->off || atomic_exchange_explicit(&started, true, memory_order_relaxed))
+        return;
+    kgi_driver_keep();
+    kgi_machine_ready();
+    kgi_drvlog_start();
+    kgi_audit();
+}
+
+/* A runtime that loads everything at start-up (CUDA_MODULE_LOADING=EAGER, and every runtime before
+ * 11.7) meets its unusable images before anyone wants them. The shared ones are known by their name,
+ * a static one by the variable. */
+static bool before_any_use(const struct kgi_call *call)
+{
+    struct kgi_object caller;
+    const char *loading, *soname;
+
+    if (call->use == KGI_USE_LAUNCH || call->use == KGI_USE_QUERY)
+        return false;
+    soname = kgi_object_at(call->caller, &caller) ? kgi_object_soname(&caller) : NULL;
+    if (soname && strncmp(soname, "libcudart", 9) == 0)
+        return true;
+    loading = getenv("CUDA_MODULE_LOADING");
+    return loading && strcmp(loading, "EAGER") == 0 && strcmp(call->api, "cuLibraryGetModule") == 0;
+}
+
+static void failed(struct kgi_call *call, const struct kgi_kernel *kernel)
+{
+    if (!kgi_failure_family(call->result))
+        return;
+    if (kgi_thread_word & KGI_DEPTH) {
+        kgi_inner_set(call, kernel); /* the runtime call above knows more, and reports */
+        return;
+    }
+    call->unused = before_any_use(call);
+    kgi_failure(call, kernel);
+}
+
+static void failed_handle(struct kgi_call *call, const void *handle, const char *name)
+{
+    struct kgi_kernel kernel = {0};
+    int saved = errno;
+
+    if (!kgi_options()->off) {
+        kgi_handle_get(handle, &kernel);
+        if (name)
+            kernel.name = kgi_name(name);
+        failed(call, &kernel);
+    }
+    errno = saved;
+}
+
+static void loaded(struct kgi_call *call, const void *handle, const void *data, const char *file)
+{
+    struct kgi_kernel kernel = {0};
+    int saved = errno;
+
+    if (!kgi_options()->off && (!call->result || kgi_failure_family(call->result))) {
+        kernel.image = file ? kgi_image_file(file) : kgi_image_at(data, call->caller);
+        if (kernel.image) {
+            if (call->result) {
+                failed(call, &kernel);
+            } else {
+                kgi_machine_ready();
+                kgi_handle_set(handle, kernel.image, NULL);
+                kgi_module(kernel.image);
+            }
+            kgi_image_end_load(kernel.image, call->result == 0);
+        }
+    }
+    errno = saved;
+}
+
+static void found(const void *handle, const void *container, const char *name)
+{
+    struct kgi_kernel kernel;
+
+    if (kgi_options()->off || !kgi_handle_get(container, &kernel))
+        return;
+    kgi_handle_set(handle, kernel.image, name ? kgi_name(name) : kernel.name);
+}
+
+/* ---- what doors.def's last column stands for ------------------------------------------------------------- */
+
+#define CALL(kind)                                                                            \
+    &(struct kgi_call)                                                                             \
+    {                                                                                              \
+        .api = name_of, .result = (int)result, .use = kind, .caller = __builtin_return_address(0)      \
+    }
+
+#define START                                                                                      \
+    if (result == CUDA_SUCCESS)                                                                    \
+    start()
+#define FOUND(p)                                                                                   \
+    if (result == CUDA_SUCCESS && p && *p && !kgi_options()->off)                                  \
+    *p = kgi_driver_door_of(*p)
+#define LOAD(handle, image) loaded(CALL(KGI_USE_LOAD), HANDLE(handle), image, NULL)
+#define LOAD_FILE(handle, path) loaded(CALL(KGI_USE_LOAD), HANDLE(handle), NULL, path)
+#define ADD(image)                                                                                 \
+    if (result != CUDA_SUCCESS)                                                                    \
+    loaded(CALL(KGI_USE_LOAD), NULL, image, NULL)
+#define ADD_FILE(path)                                                                             \
+    if (result != CUDA_SUCCESS)                                                                    \
+    loaded(CALL(KGI_USE_LOAD), NULL, NULL, path)
+#define UNLOAD(handle)                                                                             \
+    if (result == CUDA_SUCCESS && !kgi_options()->off)                                             \
+    kgi_handle_drop(handle)
+#define FIND(handle, container, kernel)                                                            \
+    if (result == CUDA_SUCCESS)                                                                    \
+        found(HANDLE(handle), container, kernel);                                                  \
+    else                                                                                           \
+        failed_handle(CALL(KGI_USE_FIND), container, kernel)
+#define ALIAS(handle, of)                                                                          \
+    if (result == CUDA_SUCCESS)                                                                    \
+        found(HANDLE(handle), of, NULL);                                                           \
+    else                                                                                           \
+        failed_handle(CALL(KGI_USE_FIND), of, NULL)
+#define QUERY(handle)                                                                              \
+    if (KGI_UNLIKELY(result != CUDA_SUCCESS))                                                      \
+    failed_handle(CALL(KGI_USE_QUERY), handle, NULL)
+#define LIST(handle)                                                                               \
+    if (KGI_UNLIKELY(result != CUDA_SUCCESS))                                                      \
+    failed_handle(CALL(KGI_USE_FIND), handle, NULL)
+#define LAUNCH(handle)                                                                             \
+    if (KGI_UNLIKELY(result != CUDA_SUCCESS))                                                      \
+    failed_handle(CALL(KGI_USE_LAUNCH), handle, NULL)
+
+/* Out-parameters are looked at after success alone, and may be NULL. */
+#define HANDLE(p) (result == CUDA_SUCCESS && (p) ? (const void *)*(p) : NULL)
+/* From CUDA 12 on a node's kernel may be given as a CUkernel instead. */
+#define NODE_KERNEL(p) ((p) ? (p)->func ? (const void *)(p)->func : (const void *)(p)->kern : NULL)
+#define ANY_NODE_KERNEL(p)                                                                         \
+    ((p) && (p)->type == CU_GRAPH_NODE_TYPE_KERNEL ? NODE_KERNEL(&(p)->kernel) : NULL)
+
+#define DRIVER(symbol, parameters, arguments, after)                                               \
+    KGI_EXPORT CUresult symbol parameters;                                                         \
+    KGI_EXPORT CUresult symbol parameters                                                          \
+    {                                                                                              \
+        static const char name_of[] __attribute__((unused)) = #symbol;                             \
+        CUresult (*original) parameters =                                                          \
+            (CUresult(*) parameters)kgi_driver_original(KGI_D_##symbol);                           \
+        CUresult result;                                                                           \
+                                                                                                   \
+        if (KGI_UNLIKELY(!original))                                                               \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                     \
+        result = original arguments;                                                               \
+        after;                                                                                     \
+        return result;                                                                             \
+    }
+#include "doors.def"

@@ -1,0 +1,388 @@
+/*
+ * The runtime's doors. All of PyTorch and every torch extension call a shared libcudart through
+ * ordinary symbols, so the doors see the fatbins, the names of the kernels behind the host stubs, and
+ * the result of every launch, whatever the runtime's version.
+ *
+ * Several runtimes of different versions can live in one process, each with the kernels registered in
+ * it, so a call must reach the one it was meant for. RTLD_NEXT would be NULL for a runtime loaded
+ * RTLD_LOCAL, and a return address is not the caller's where the compiler made a tail call. The
+ * order: the runtime in which this stub or handle was registered; else the one the calling object is
+ * linked to; else the only one there is; else the one this thread used last. A call is never refused
+ * for want of an original while there is any.
+ */
+#include "doors.h"
+
+#include <errno.h>
+
+typedef struct {
+    unsigned x, y, z;
+} dim3;
+
+enum runtime_door {
+#define RUNTIME(symbol, parameters, arguments, whose, after) R_##symbol,
+#define RUNTIME_OWN(symbol) R_##symbol,
+#include "doors.def"
+#undef RUNTIME
+#undef RUNTIME_OWN
+    RUNTIME_DOORS
+};
+
+static const char *const names[] = {
+#define RUNTIME(symbol, parameters, arguments, whose, after) #symbol,
+#define RUNTIME_OWN(symbol) #symbol,
+#include "doors.def"
+#undef RUNTIME
+#undef RUNTIME_OWN
+};
+
+/* A loaded object that defines the runtime's functions: a libcudart, or a library with a static one
+ * that exports it. */
+struct runtime {
+    uintptr_t low, high;
+    size_t index;
+    void *original[RUNTIME_DOORS];
+};
+
+#define RUNTIMES_MOST 8
+
+static struct runtime runtimes[RUNTIMES_MOST];
+static _Atomic size_t runtime_count;
+static struct kgi_lock lock;
+static struct kgi_map by_stub; /* host stub or handle -> index + 1 */
+static struct kgi_map by_page; /* code page of a caller, generation -> index + 1 */
+static _Atomic uint64_t generation;
+
+__thread uintptr_t kgi_thread_word;
+
+/* ---- which runtime ----------------------------------------------------------------------------------- */
+
+static struct runtime *known_runtime(const struct kgi_object *object)
+{
+    size_t n = atomic_load_explicit(&runtime_count, memory_order_acquire);
+
+    for (size_t i = 0; i < n; i++)
+        if (runtimes[i].low == object->low)
+            return &runtimes[i];
+    return NULL;
+}
+
+/* The runtime that this object is, or NULL. Its functions are looked up before the lock is taken. */
+static struct runtime *as_runtime(const struct kgi_object *object)
+{
+    struct runtime *known = known_runtime(object), found = {.low = object->low,
+                                                            .high = object->high};
+    size_t n;
+
+    if (known)
+        return known;
+    if (kgi_object_same(object, kgi_object_self()) ||
+        !kgi_object_symbol(object, "__cudaRegisterFatBinary"))
+        return NULL;
+    for (size_t i = 0; i < RUNTIME_DOORS; i++)
+        found.original[i] = kgi_object_symbol(object, names[i]);
+    kgi_lock(&lock);
+    known = known_runtime(object);
+    n = atomic_load_explicit(&runtime_count, memory_order_relaxed);
+    if (!known && n < RUNTIMES_MOST) {
+        found.index = n;
+        runtimes[n] = found;
+        known = &runtimes[n];
+        atomic_store_explicit(&runtime_count, n + 1, memory_order_release);
+    }
+    kgi_unlock(&lock);
+    return known;
+}
+
+struct linked {
+    const struct kgi_object *object; /* whose runtime is looked for; NULL: any */
+    struct runtime *found;
+    size_t count;
+};
+
+static int find_linked(const struct kgi_object *candidate, void *context)
+{
+    struct linked *l = context;
+    const char *soname = kgi_object_soname(candidate), *needed;
+    struct runtime *r;
+
+    if (!soname && l->object)
+        return 0;
+    for (size_t i = 0; l->object && (needed = kgi_object_needed(l->object, i)); i++)
+        if (strcmp(needed, soname) == 0 && (l->found = as_runtime(candidate)))
+            return 1;
+    if (l->object || !(r = as_runtime(candidate)))
+        return 0;
+    l->found = r;
+    l->count++;
+    return 0;
+}
+
+static struct runtime *runtime_of_object(const struct kgi_object *object)
+{
+    struct linked l = {object, NULL, 0};
+
+    l.found = as_runtime(object);
+    if (!l.found)
+        kgi_object_each(find_linked, &l);
+    return l.found;
+}
+
+/* The only runtime loaded, else the one this thread used last, else any. */
+static struct runtime *some_runtime(void)
+{
+    struct linked l = {NULL, NULL, 0};
+    size_t last = kgi_thread_word >> 16;
+
+    kgi_object_each(find_linked, &l);
+    return l.count > 1 && last ? &runtimes[last - 1] : l.found;
+}
+
+static struct runtime *runtime_at(const void *address)
+{
+    uint64_t key = (uintptr_t)address >> 12 |
+                   atomic_load_explicit(&generation, memory_order_relaxed) << 52;
+    size_t index = kgi_map_get(&by_page, key);
+    struct kgi_object object;
+    struct runtime *r;
+
+    if (index)
+        return &runtimes[index - 1];
+    r = kgi_object_at(address, &object) ? runtime_of_object(&object) : NULL;
+    if (!r)
+        return some_runtime(); /* not remembered: another may be loaded later */
+    kgi_lock(&lock);
+    kgi_map_set(&by_page, key, r->index + 1);
+    kgi_unlock(&lock);
+    return r;
+}
+
+static inline struct runtime *runtime_of_stub(const void *stub, const void *caller)
+{
+    size_t index = kgi_map_get(&by_stub, (uintptr_t)stub);
+
+    return KGI_LIKELY(index != 0) ? &runtimes[index - 1] : runtime_at(caller);
+}
+
+static void remember(const void *stub, const struct runtime *r)
+{
+    kgi_lock(&lock);
+    kgi_map_set(&by_stub, (uintptr_t)stub, r->index + 1);
+    kgi_unlock(&lock);
+}
+
+/* ---- notes ------------------------------------------------------------------------------------------------ */
+
+static void failed(struct kgi_call *call, const void *handle, const char *name)
+{
+    struct kgi_kernel kernel = {0}, inner_kernel;
+    struct kgi_call inner_call;
+    int saved = errno;
+
+    if (kgi_options()->off)
+        return;
+    if (handle)
+        kgi_handle_get(handle, &kernel);
+    if (kgi_inner_take(&inner_call, &inner_kernel)) {
+        if (!kernel.image)
+            kernel.image = inner_kernel.image;
+        if (!kernel.name)
+            kernel.name = inner_kernel.name;
+    }
+    if (name && !kernel.name)
+        kernel.name = kgi_name(name);
+    if (kgi_failure_family(call->result)) {
+        kgi_failure(call, &kernel);
+        kgi_thread_failed(call, &kernel);
+    }
+    errno = saved;
+}
+
+/* The call succeeded while some thread has something on record. */
+static void passed(bool launch)
+{
+    struct kgi_kernel kernel;
+    struct kgi_call call;
+    int saved = errno;
+
+    if (kgi_inner_take(&call, &kernel)) {
+        call.unused = true; /* loaded on the way to something that works */
+        kgi_failure(&call, &kernel);
+    }
+    if (launch)
+        kgi_thread_launched();
+    errno = saved;
+}
+
+static void alias(const void *handle, const void *of, const struct runtime *r)
+{
+    struct kgi_kernel kernel;
+
+    if (kgi_options()->off || !kgi_handle_get(of, &kernel))
+        return;
+    kgi_handle_set(handle, kernel.image, kernel.name);
+    remember(handle, r);
+}
+
+static void found(const void *handle, const void *container, const char *name,
+                  const struct runtime *r)
+{
+    struct kgi_kernel kernel;
+
+    if (kgi_options()->off || !kgi_handle_get(container, &kernel))
+        return;
+    kgi_handle_set(handle, kernel.image, name ? kgi_name(name) : NULL);
+    remember(handle, r);
+}
+
+/* ---- what doors.def's last columns stand for ----------------------------------------------------------------- */
+
+#define STUB(f) runtime_of_stub(f, __builtin_return_address(0))
+#define CALLER runtime_at(__builtin_return_address(0))
+
+#define PENDING KGI_UNLIKELY(atomic_load_explicit(&kgi_pending, memory_order_relaxed) != 0)
+#define CALL(kind)                                                                                 \
+    &(struct kgi_call)                                                                             \
+    {                                                                                              \
+        .api = name_of, .result = result, .use = kind, .runtime = true,                            \
+        .caller = __builtin_return_address(0)                                                      \
+    }
+#define NOTE(kind, handle, name, launch)                                                           \
+    if (KGI_UNLIKELY(result != 0))                                                                 \
+        failed(CALL(kind), handle, name);                                                          \
+    else if (PENDING)                                                                              \
+    passed(launch)
+
+#define LAUNCH(handle) NOTE(KGI_USE_LAUNCH, handle, NULL, true)
+#define QUERY(handle) NOTE(KGI_USE_QUERY, handle, NULL, false)
+#define LIST(handle) NOTE(KGI_USE_FIND, handle, NULL, false)
+#define ALIAS(to, from)                                                                            \
+    if (result == 0 && to)                                                                         \
+        alias(*to, from, r);                                                                       \
+    NOTE(KGI_USE_LAUNCH, from, NULL, false)
+#define FIND(to, container, name)                                                                  \
+    if (result == 0 && to)                                                                         \
+        found(*to, container, name, r);                                                            \
+    NOTE(KGI_USE_FIND, container, name, false)
+#define CHECKED                                                                                    \
+    if (PENDING)                                                                                   \
+    kgi_thread_checked(name_of, result)
+
+/* Both APIs give "not initialised" the number 3: what a call without any runtime answers. */
+#define NOT_INITIALIZED 3
+
+#define RUNTIME(symbol, parameters, arguments, whose, after)                                       \
+    KGI_EXPORT int symbol parameters;                                                              \
+    KGI_EXPORT int symbol parameters                                                               \
+    {                                                                                              \
+        static const char name_of[] __attribute__((unused)) = #symbol;                             \
+        const struct runtime *r = whose;                                                           \
+        int(*original) parameters = r ? (int(*) parameters)r->original[R_##symbol] : NULL;         \
+        uintptr_t word = kgi_thread_word;                                                          \
+        int result;                                                                                \
+                                                                                                   \
+        if (KGI_UNLIKELY(!original))                                                               \
+            return NOT_INITIALIZED;                                                                \
+        kgi_thread_word = ((word & KGI_DEPTH) + 1) | (r->index + 1) << 16;                         \
+        result = original arguments;                                                               \
+        kgi_thread_word--;                                                                         \
+        after;                                                                                     \
+        return result;                                                                             \
+    }
+#define RUNTIME_OWN(symbol)
+#include "doors.def"
+
+/* ---- registration ----------------------------------------------------------------------------------------------- */
+
+/* These run in constructors, under the loader's lock, before ours: they may take our locks, since
+ * none of those is ever held across a call into the loader. */
+
+KGI_EXPORT void **__cudaRegisterFatBinary(void *wrapper);
+KGI_EXPORT void **__cudaRegisterFatBinary(void *wrapper)
+{
+    struct runtime *r = runtime_at(wrapper);
+    void **(*original)(void *) = r ? (void **(*)(void *))r->original[R___cudaRegisterFatBinary]
+                                   : NULL;
+    void **handle = original ? original(wrapper) : NULL;
+
+    if (handle) {
+        remember(handle, r);
+        if (!kgi_options()->off)
+            kgi_handle_set(handle, kgi_image_registered(wrapper), NULL);
+    }
+    return handle;
+}
+
+KGI_EXPORT void __cudaRegisterFatBinaryEnd(void **handle);
+KGI_EXPORT void __cudaRegisterFatBinaryEnd(void **handle)
+{
+    struct runtime *r = runtime_of_stub(handle, __builtin_return_address(0));
+    void (*original)(void **) =
+        r ? (void (*)(void **))r->original[R___cudaRegisterFatBinaryEnd] : NULL;
+
+    if (original)
+        original(handle);
+}
+
+KGI_EXPORT void __cudaUnregisterFatBinary(void **handle);
+KGI_EXPORT void __cudaUnregisterFatBinary(void **handle)
+{
+    struct runtime *r = runtime_of_stub(handle, __builtin_return_address(0));
+    void (*original)(void **) =
+        r ? (void (*)(void **))r->original[R___cudaUnregisterFatBinary] : NULL;
+    struct kgi_kernel kernel;
+
+    if (original)
+        original(handle);
+    /* The object is about to be unmapped: what was remembered of its addresses is void. */
+    atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
+    if (!kgi_options()->off && kgi_handle_get(handle, &kernel)) {
+        kgi_handle_drop(handle);
+        kgi_image_unregister(kernel.image);
+    }
+}
+
+KGI_EXPORT void __cudaRegisterFunction(void **handle, const char *stub, char *device_name,
+                                       const char *name, int threads, void *tid, void *bid,
+                                       void *block, void *grid, int *warp);
+KGI_EXPORT void __cudaRegisterFunction(void **handle, const char *stub, char *device_name,
+                                       const char *name, int threads, void *tid, void *bid,
+                                       void *block, void *grid, int *warp)
+{
+    struct runtime *r = runtime_of_stub(handle, __builtin_return_address(0));
+    void (*original)(void **, const char *, char *, const char *, int, void *, void *, void *,
+                     void *, int *) = NULL;
+    struct kgi_kernel kernel;
+
+    if (r)
+        original = (void (*)(void **, const char *, char *, const char *, int, void *, void *,
+                             void *, void *, int *))r->original[R___cudaRegisterFunction];
+    if (!original)
+        return;
+    original(handle, stub, device_name, name, threads, tid, bid, block, grid, warp);
+    remember(stub, r);
+    if (!kgi_options()->off && kgi_handle_get(handle, &kernel))
+        kgi_handle_set(stub, kernel.image, name);
+}
+
+/* ---- error texts: who asks for one has noticed -------------------------------------------------------------------- */
+
+static const char *error_text(struct runtime *r, enum runtime_door door, int error)
+{
+    const char *(*original)(int) = r ? (const char *(*)(int))r->original[door] : NULL;
+
+    if (PENDING)
+        kgi_thread_checked(names[door], error);
+    return original ? original(error) : NULL;
+}
+
+KGI_EXPORT const char *cudaGetErrorString(int error);
+KGI_EXPORT const char *cudaGetErrorString(int error)
+{
+    return error_text(CALLER, R_cudaGetErrorString, error);
+}
+
+KGI_EXPORT const char *cudaGetErrorName(int error);
+KGI_EXPORT const char *cudaGetErrorName(int error)
+{
+    return error_text(CALLER, R_cudaGetErrorName, error);
+}

@@ -1,0 +1,477 @@
+/*
+ * What is said, and how often. The rules decide the reason; the driver's own result decides between
+ * reasons the bytes alone cannot tell. One report per (library, reason, kind of use), the rest is
+ * counted: a training loop fails the same launch ten thousand times.
+ */
+#include "watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SEEN_MOST 256
+#define REPORTS_MOST 32 /* full reports; beyond that the terminal is lost anyway */
+#define LINES_MOST 64   /* module lines */
+
+/* glibc's alone; where it is missing there is no closing line. */
+extern int on_exit(void (*)(int, void *), void *) __attribute__((weak));
+
+struct seen {
+    const char *library; /* or who built the image; interned or NULL */
+    int reason, group;
+    const char *kernel;
+    const char *api;
+    _Atomic uint64_t count;
+    bool unchecked_told;
+};
+
+static struct {
+    struct kgi_lock lock;
+    int pid;
+    struct seen seen[SEEN_MOST];
+    size_t seen_count;
+    unsigned reports, lines;
+    bool exit_known;
+    struct seen *first;
+    struct kgi_map quick; /* (image, result, group) -> seen: a repeated failure costs a look-up */
+} said;
+
+/* ---- the family -------------------------------------------------------------------------------------------- */
+
+static const struct result_row {
+    int result;
+    const char *text;
+    int reason; /* where the bytes do not tell */
+} result_rows[] = {
+    /* cuda.h and driver_types.h, CUDA 13.0: the numbers are the same in both since CUDA 10.1. */
+    {98, "invalid device function", KG106_NO_KERNEL},
+    {200, "device kernel image is invalid", KG104_UNREADABLE},
+    {209, "no kernel image is available", KG101_NO_CODE},
+    {218, "a PTX JIT compilation failed", KG107_BAD_PTX},
+    {221, "PTX JIT compiler library not found", KG105_NO_JIT},
+    {222, "the provided PTX was compiled with an unsupported toolchain", KG103_PTX_TOO_NEW},
+    {223, "PTX JIT compilation was disabled", KG105_NO_JIT},
+    {300, "invalid device source", KG104_UNREADABLE},
+    {500, "named symbol not found", KG106_NO_KERNEL},
+};
+
+static const struct result_row *row_of(int result)
+{
+    for (size_t i = 0; i < KGI_COUNT(result_rows); i++)
+        if (result_rows[i].result == result)
+            return &result_rows[i];
+    return NULL;
+}
+
+bool kgi_failure_family(int result)
+{
+    return row_of(result) != NULL;
+}
+
+static int reason_of(const struct kgi_verdict *verdict, int result)
+{
+    const struct result_row *row = row_of(result);
+
+    /* The driver found a fitting image and missed something in it. */
+    if (result == 500 || result == 218 || result == 222)
+        return row->reason;
+    if (verdict->reason >= KG101_NO_CODE && verdict->reason <= KG109_CPU_ONLY)
+        return verdict->reason;
+    return result == 209 ? KG104_UNREADABLE : row ? row->reason : KG101_NO_CODE;
+}
+
+/* ---- counting ----------------------------------------------------------------------------------------------- */
+
+static void at_exit(int status, void *context);
+
+/* With the lock held. A forked child starts with a clean slate: its failures are its own news. */
+static void own_state(void)
+{
+    int pid = getpid();
+
+    if (said.pid == pid)
+        return;
+    if (said.pid) {
+        said.seen_count = 0;
+        said.reports = said.lines = 0;
+        said.first = NULL;
+        said.quick = (struct kgi_map){0};
+    }
+    said.pid = pid;
+}
+
+/* With the lock held. */
+static struct seen *seen_of(const char *library, int reason, int group)
+{
+    struct seen *s;
+
+    for (size_t i = 0; i < said.seen_count; i++) {
+        s = &said.seen[i];
+        if (s->library == library && s->reason == reason && s->group == group)
+            return s;
+    }
+    if (said.seen_count == SEEN_MOST)
+        return NULL;
+    s = &said.seen[said.seen_count++];
+    *s = (struct seen){.library = library, .reason = reason, .group = group};
+    return s;
+}
+
+enum { GROUP_UNUSED, GROUP_LOAD, GROUP_QUERY, GROUP_USE, GROUP_MODULE };
+
+static int group_of(const struct kgi_call *call)
+{
+    if (call->unused)
+        return GROUP_UNUSED;
+    return call->use == KGI_USE_LOAD ? GROUP_LOAD
+           : call->use == KGI_USE_QUERY ? GROUP_QUERY
+                                        : GROUP_USE;
+}
+
+static uint64_t quick_key(const struct kgi_call *call, const struct kgi_image *image)
+{
+    uint64_t k = (uintptr_t)image ^ (uint64_t)image->age << 48;
+
+    return (k ^ (uint64_t)call->result << 52 ^ (uint64_t)group_of(call) << 61) | 1;
+}
+
+/* Whether this image failed in this way before; then it is only counted. */
+static bool seen_quickly(const struct kgi_call *call, const struct kgi_image *image)
+{
+    struct seen *s;
+
+    if (!image)
+        return false;
+    kgi_lock(&said.lock);
+    own_state();
+    s = (struct seen *)(uintptr_t)kgi_map_get(&said.quick, quick_key(call, image));
+    kgi_unlock(&said.lock);
+    if (s)
+        atomic_fetch_add_explicit(&s->count, 1, memory_order_relaxed);
+    return s != NULL;
+}
+
+/* Counts one more of (library, reason, group); true when it is the first and is to be reported. */
+static bool is_news(const struct kgi_call *call, const struct kgi_kernel *kernel,
+                    const struct kgi_diagnosis *d)
+{
+    const char *library = d->library ? d->library : d->built_by;
+    struct seen *s;
+    bool news = false, arm = false;
+
+    kgi_lock(&said.lock);
+    own_state();
+    s = seen_of(library, d->reason, group_of(call));
+    if (s) {
+        news = atomic_fetch_add_explicit(&s->count, 1, memory_order_relaxed) == 0;
+        if (news) {
+            s->kernel = d->kernel;
+            s->api = call->api;
+        }
+        if (kernel->image)
+            kgi_map_set(&said.quick, quick_key(call, kernel->image), (uintptr_t)s);
+        if (!said.first && group_of(call) != GROUP_QUERY && group_of(call) != GROUP_UNUSED)
+            said.first = s;
+    }
+    if (news && ++said.reports > REPORTS_MOST)
+        news = false;
+    arm = !said.exit_known;
+    said.exit_known = true;
+    kgi_unlock(&said.lock);
+    if (arm && on_exit)
+        on_exit(at_exit, NULL);
+    return news;
+}
+
+/* ---- diagnosing ----------------------------------------------------------------------------------------------- */
+
+struct holder {
+    const char *kernel;
+};
+
+static int is_kernel(const char *mangled, int registers, void *context)
+{
+    (void)registers;
+    return strcmp(mangled, ((struct holder *)context)->kernel) == 0;
+}
+
+/* "Named symbol not found" is an everyday answer to a program that probes. It is of this family only
+ * where the image does hold the kernel, for another GPU than this one. */
+static bool is_probe(const struct kgi_call *call, const struct kgi_kernel *kernel)
+{
+    struct holder h = {kernel->name};
+
+    if (call->result != 500 || call->use == KGI_USE_LAUNCH)
+        return false;
+    return !kernel->name || !kernel->image ||
+           kgi_image_kernels(kernel->image, -1, is_kernel, &h) <= 0;
+}
+
+static void describe_image(struct kgi_diagnosis *d, struct kgi_image *image)
+{
+    kgi_image_read(image);
+    kgi_image_inspect(image);
+    kgi_image_locate(image);
+    d->library = image->library;
+    d->built_by = image->built_by;
+    d->place = image->place;
+    d->codes = image->codes;
+    d->code_count = image->count;
+    d->unreadable = image->unreadable;
+}
+
+struct guilty_state {
+    const struct kgi_host *host;
+    struct kgi_image *image;
+};
+
+/* The innermost object on the stack that brought an image this GPU cannot run. */
+static struct kgi_image *guilty_on_stack(const struct kgi_host *host)
+{
+    const size_t room = 24;
+    struct kgi_frame *frames = kgi_pages_get(room * sizeof *frames);
+    struct kgi_image *image = NULL;
+    size_t n = frames ? kgi_stack(frames, room, false) : 0;
+
+    for (size_t i = 0; i < n && !image; i++)
+        if (i == 0 || !kgi_object_same(&frames[i].object, &frames[i - 1].object))
+            image = kgi_audit_guilty(&frames[i].object, host);
+    kgi_pages_put(frames, room * sizeof *frames);
+    return image;
+}
+
+static void diagnose(const struct kgi_call *call, struct kgi_kernel *kernel)
+{
+    struct kgi_diagnosis d = {.event = KGI_EVENT_FAILURE, .ordinal = -1};
+    const struct result_row *row = row_of(call->result);
+
+    kgi_host_at(0, &d.host, &d.ordinal);
+    if (!kernel->image && call->use != KGI_USE_LOAD)
+        kernel->image = guilty_on_stack(&d.host);
+    if (kernel->image)
+        describe_image(&d, kernel->image);
+    if (d.host.gpu.number)
+        kgi_judge(d.codes, d.code_count, &d.host, &d.verdict);
+    d.reason = reason_of(&d.verdict, call->result);
+    d.query = call->use == KGI_USE_QUERY;
+    d.not_used_yet = call->unused;
+    d.kernel = kernel->name;
+    d.api = call->api;
+    d.result = call->result;
+    d.result_text = row ? row->text : NULL;
+    if (is_news(call, kernel, &d))
+        kgi_tell_failure(&d, kernel);
+    if (kgi_options()->abort_on_error && !d.query && !d.not_used_yet)
+        abort();
+}
+
+void kgi_failure(const struct kgi_call *call, const struct kgi_kernel *known)
+{
+    struct kgi_kernel kernel = *known;
+    int saved = errno;
+
+    if (kgi_failure_family(call->result) && kgi_log_enabled(KGI_ERROR) &&
+        !seen_quickly(call, kernel.image) && !is_probe(call, &kernel))
+        diagnose(call, &kernel);
+    errno = saved;
+}
+
+void kgi_failure_on_stack(void)
+{
+    /* The API is not known: the runtime inside the program is out of sight. */
+    struct kgi_call call = {.result = 209, .use = KGI_USE_FIND};
+    struct kgi_kernel kernel = {0};
+    struct kgi_host host;
+    int ordinal, saved = errno;
+
+    if (kgi_log_enabled(KGI_ERROR) && kgi_host_at(0, &host, &ordinal)) {
+        kernel.image = guilty_on_stack(&host);
+        if (kernel.image && !seen_quickly(&call, kernel.image))
+            diagnose(&call, &kernel);
+    }
+    errno = saved;
+}
+
+/* ---- later --------------------------------------------------------------------------------------------------------- */
+
+static const char *file_of(const struct kgi_kernel *kernel)
+{
+    const char *path = NULL, *slash;
+
+    if (kernel->image) {
+        kgi_image_locate(kernel->image);
+        path = kernel->image->library ? kernel->image->library : kernel->image->built_by;
+    }
+    slash = path ? strrchr(path, '/') : NULL;
+    return slash ? slash + 1 : path ? path : "an unknown library";
+}
+
+static void follow_up(const struct kgi_call *call, const struct kgi_kernel *kernel,
+                      const char *format, const char *by)
+{
+    struct kgi_diagnosis d = {.event = KGI_EVENT_FOLLOWUP,
+                              .reason = KG204_UNCHECKED,
+                              .kernel = kernel->name,
+                              .api = call->api,
+                              .result = call->result,
+                              .ordinal = -1};
+    char name[256] = "a kernel";
+    KGI_TEXT(message, 768);
+
+    if (kernel->name)
+        kgi_demangle(kernel->name, name, sizeof name);
+    if (kernel->image)
+        d.library = kernel->image->library;
+    kgi_text_add(&message, "%s = %d for ", call->api ? call->api : "launch", call->result);
+    kgi_text_add_safe(&message, name);
+    kgi_text_add(&message, " of ");
+    kgi_text_add_safe(&message, file_of(kernel));
+    kgi_text_add(&message, "%s%s", format, by ? by : "");
+    d.message = message.at;
+    kgi_tell(&d);
+}
+
+void kgi_failure_unchecked(const struct kgi_call *call, const struct kgi_kernel *kernel,
+                           bool at_exit_now)
+{
+    int saved = errno;
+    struct seen *s;
+    bool tell;
+
+    file_of(kernel); /* locates the image: its library is part of what was seen */
+    kgi_lock(&said.lock);
+    own_state();
+    s = seen_of(kernel->image ? (kernel->image->library ? kernel->image->library
+                                                        : kernel->image->built_by)
+                              : NULL,
+                KG204_UNCHECKED, GROUP_USE);
+    tell = s && !s->unchecked_told && kgi_log_enabled(KGI_WARN);
+    if (s)
+        s->unchecked_told = true;
+    kgi_unlock(&said.lock);
+    if (tell)
+        follow_up(call, kernel,
+                  at_exit_now ? ": the process ends and its thread never asked for the error; what "
+                                "the kernel should have written is missing"
+                              : ": its thread launched on without asking for the error; what the "
+                                "kernel should have written is missing",
+                  NULL);
+    errno = saved;
+}
+
+void kgi_failure_surfaced(const char *api, const struct kgi_call *call,
+                          const struct kgi_kernel *kernel)
+{
+    int saved = errno;
+
+    if (kgi_log_enabled(KGI_WARN))
+        follow_up(call, kernel, ": this earlier failure, not a launch since, is the error now returned by ",
+                  api);
+    errno = saved;
+}
+
+/* ---- images that load ---------------------------------------------------------------------------------------------- */
+
+static bool line_is_news(const struct kgi_diagnosis *d)
+{
+    const char *library = d->library ? d->library : d->built_by;
+    struct seen *s;
+    bool news = false;
+
+    kgi_lock(&said.lock);
+    own_state();
+    s = seen_of(library, d->reason, GROUP_MODULE + (int)d->host.gpu.number);
+    if (s)
+        news = atomic_fetch_add_explicit(&s->count, 1, memory_order_relaxed) == 0;
+    if (news && d->reason && ++said.lines > LINES_MOST)
+        news = false;
+    kgi_unlock(&said.lock);
+    return news;
+}
+
+static void judge_module(struct kgi_image *image, const struct kgi_host *host, int ordinal)
+{
+    struct kgi_diagnosis d = {.event = KGI_EVENT_MODULE, .host = *host, .ordinal = ordinal};
+    bool info = kgi_log_enabled(KGI_INFO);
+
+    kgi_judge(image->codes, image->count, host, &d.verdict);
+    if (d.verdict.reason) {
+        /* Stubs hold no kernels: only the payloads tell. A fitting image needs no such look. */
+        kgi_image_inspect(image);
+        kgi_judge(image->codes, image->count, host, &d.verdict);
+    }
+    if (d.verdict.answer == KGI_NO_CUDA || (!d.verdict.reason && !info))
+        return;
+    kgi_image_locate(image);
+    describe_image(&d, image);
+    d.reason = d.verdict.reason;
+    if (line_is_news(&d))
+        kgi_tell(&d);
+}
+
+void kgi_module(struct kgi_image *image)
+{
+    struct kgi_host host;
+    int ordinal, saved = errno;
+
+    if (image->announced || !kgi_log_enabled(KGI_WARN) || !kgi_machine())
+        return;
+    image->announced = true;
+    kgi_image_read(image);
+    for (size_t i = 0; kgi_host_at(i, &host, &ordinal); i++)
+        judge_module(image, &host, ordinal);
+    errno = saved;
+}
+
+/* ---- the end --------------------------------------------------------------------------------------------------------- */
+
+static void unchecked_at_exit(const struct kgi_call *call, const struct kgi_kernel *kernel)
+{
+    if (call->use == KGI_USE_LAUNCH)
+        kgi_failure_unchecked(call, kernel, true);
+}
+
+static uint64_t failures_in_all(void)
+{
+    uint64_t all = 0;
+
+    for (size_t i = 0; i < said.seen_count; i++)
+        if (said.seen[i].group < GROUP_MODULE && said.seen[i].reason != KG204_UNCHECKED)
+            all += atomic_load_explicit(&said.seen[i].count, memory_order_relaxed);
+    return all;
+}
+
+/* The first cause again, where it is worth the line: the process ends badly, or failed more often
+ * than was printed. No lock is needed for a good answer, and none must be waited for here. */
+static void at_exit(int status, void *context)
+{
+    struct seen *first = said.first;
+    uint64_t all = failures_in_all();
+    struct kgi_diagnosis d = {.event = KGI_EVENT_SUMMARY, .ordinal = -1, .count = all};
+    const char *slash;
+    char name[256] = "";
+    KGI_TEXT(message, 768);
+
+    (void)context;
+    if (said.pid != getpid())
+        return;
+    kgi_thread_each_open(unchecked_at_exit);
+    if (!first || !kgi_log_enabled(KGI_ERROR) || (status == 0 && all <= said.reports))
+        return;
+    slash = first->library ? strrchr(first->library, '/') : NULL;
+    if (first->kernel)
+        kgi_demangle(first->kernel, name, sizeof name);
+    d.reason = first->reason;
+    d.kernel = first->kernel;
+    d.library = first->library;
+    kgi_text_add(&message, "first cause: %s%s", name[0] ? "kernel " : "", "");
+    kgi_text_add_safe(&message, name);
+    kgi_text_add(&message, "%s", name[0] ? " of " : "");
+    kgi_text_add_safe(&message, slash           ? slash + 1
+                                : first->library ? first->library
+                                                 : "an unknown library");
+    kgi_text_add(&message, ": %s; %llu failed call%s of this kind in this process",
+                 kgi_reason_title(first->reason), (unsigned long long)all, all == 1 ? "" : "s");
+    d.message = message.at;
+    kgi_tell(&d);
+}

@@ -1,0 +1,510 @@
+/*
+ * Images and handles. An image is known by where it lies; a kernel by its image and its name.
+ *
+ * Two kinds of image live differently. One that lies in a loaded object (a registered fatbin) can be
+ * read again at any time, is found again by its address, and lasts as long as its object. One built
+ * in memory (Triton, CuPy, JAX, NVRTC) may be freed as soon as the load returns and another may lie
+ * at its address a moment later: its facts are taken during the load, its record dies with its
+ * handle, and `age` tells a stale reference from a live one.
+ */
+#include "watch.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define CODES_MOST 4096 /* entries of one image that are looked at; the most seen is 40 */
+
+static struct kgi_lock lock;
+static struct kgi_map by_data, by_handle, names;
+static struct kgi_image *free_images;
+static struct kgi_kernel *free_kernels;
+
+/* ---- names: each kept once, so that loading the same thing for days costs nothing ------------------- */
+
+static uint64_t hash_name(const char *s)
+{
+    uint64_t h = 0xcbf29ce484222325;
+
+    for (; *s; s++)
+        h = (h ^ (uint8_t)*s) * 0x100000001b3;
+    return h ? h : 1;
+}
+
+static const char *intern(const char *name)
+{
+    uint64_t key = hash_name(name);
+    const char *kept;
+
+    for (;; key = key + 1 ? key + 1 : 1) {
+        kept = (const char *)(uintptr_t)kgi_map_get(&names, key);
+        if (!kept)
+            break;
+        if (strcmp(kept, name) == 0)
+            return kept;
+    }
+    kept = kgi_strdup(name);
+    if (kept)
+        kgi_map_set(&names, key, (uintptr_t)kept);
+    return kept;
+}
+
+const char *kgi_name(const char *name)
+{
+    const char *kept;
+
+    kgi_lock(&lock);
+    kept = intern(name);
+    kgi_unlock(&lock);
+    return kept;
+}
+
+/* ---- records ------------------------------------------------------------------------------------------ */
+
+static struct kgi_image *new_image(void)
+{
+    struct kgi_image *image = free_images;
+
+    if (image)
+        free_images = image->next;
+    else
+        image = kgi_alloc(sizeof *image);
+    if (image) {
+        struct kgi_code *codes = image->codes;
+        size_t room = image->room;
+        uint32_t age = image->age + 1;
+
+        *image = (struct kgi_image){.codes = codes, .room = room, .age = age};
+    }
+    return image;
+}
+
+/* With the lock held. */
+static void drop_image(struct kgi_image *image)
+{
+    if (kgi_map_get(&by_data, (uintptr_t)image->data) == (uintptr_t)image)
+        kgi_map_set(&by_data, (uintptr_t)image->data, 0);
+    image->age++;
+    image->next = free_images;
+    free_images = image;
+}
+
+/* A wrapper leads to its fatbin; everything else is what it is. */
+static const void *follow_wrapper(const void *data, struct kgi_wrapper *wrapper)
+{
+    if (!data || kgi_mapped(data, sizeof *wrapper) < sizeof *wrapper)
+        return data;
+    memcpy(wrapper, data, sizeof *wrapper);
+    if (wrapper->magic != KGI_WRAPPER_MAGIC)
+        return data;
+    return wrapper->data;
+}
+
+struct kgi_image *kgi_image_registered(const void *wrapper_address)
+{
+    struct kgi_wrapper wrapper = {0};
+    const void *data = follow_wrapper(wrapper_address, &wrapper);
+    struct kgi_image *image;
+
+    if (!data)
+        return NULL;
+    kgi_lock(&lock);
+    image = new_image();
+    if (image) {
+        image->data = data;
+        image->linked = wrapper.version >= 2 ? wrapper.linked : NULL;
+        image->lasting = true;
+        kgi_map_set(&by_data, (uintptr_t)data, (uintptr_t)image);
+    }
+    kgi_unlock(&lock);
+    return image;
+}
+
+struct kgi_image *kgi_image_at(const void *address, const void *caller)
+{
+    struct kgi_wrapper wrapper = {0};
+    const void *data = follow_wrapper(address, &wrapper);
+    struct kgi_image *image;
+    struct kgi_object object;
+
+    if (!data)
+        return NULL;
+    image = (struct kgi_image *)(uintptr_t)kgi_map_get(&by_data, (uintptr_t)data);
+    if (image)
+        return image;
+    if (kgi_object_at(data, &object))
+        return kgi_image_registered(address);
+    kgi_lock(&lock);
+    image = new_image();
+    if (image) {
+        image->data = data;
+        image->caller = caller;
+    }
+    kgi_unlock(&lock);
+    return image;
+}
+
+struct kgi_image *kgi_image_file(const char *path)
+{
+    char *full = kgi_pages_get(PATH_MAX);
+    struct kgi_image *image = NULL;
+
+    if (!full || !path)
+        return NULL;
+    if (!realpath(path, full))
+        strncpy(full, path, PATH_MAX - 1);
+    kgi_lock(&lock);
+    image = new_image();
+    if (image) {
+        image->library = intern(full);
+        image->located = true;
+    }
+    kgi_unlock(&lock);
+    kgi_pages_put(full, PATH_MAX);
+    return image && image->library ? image : NULL;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------- */
+
+/* The bytes of an image that lies in memory, as long as it says it is and as far as it is mapped. A
+ * fatbin says so in its first bytes; the end of an ELF or a text has to be looked for. */
+static struct kgi_bytes image_bytes(const void *data)
+{
+    struct kgi_bytes b = {data, kgi_mapped(data, 4096)};
+    uint64_t size;
+
+    if (kgi_image_form(b) == KGI_FORM_FATBIN && KGI_GET(b, 8, &size)) {
+        b.size = kgi_mapped(data, size > SIZE_MAX - 16 ? SIZE_MAX : size + 16);
+        return b;
+    }
+    for (size_t want = 4096;; want *= 4) {
+        size_t mapped = kgi_mapped(data, want), extent;
+
+        extent = kgi_image_extent((struct kgi_bytes){data, mapped});
+        b.size = extent;
+        if (extent < mapped || mapped < want || want > SIZE_MAX / 8)
+            return b;
+    }
+}
+
+/* Room for the codes of one more container behind those already there. */
+static bool make_room(struct kgi_image *image, size_t more)
+{
+    size_t room = image->count + more;
+    struct kgi_code *codes;
+
+    if (room <= image->room)
+        return true;
+    if (room > CODES_MOST)
+        return false;
+    codes = kgi_alloc(room * sizeof *codes);
+    if (!codes)
+        return false;
+    if (image->count)
+        memcpy(codes, image->codes, image->count * sizeof *codes);
+    image->codes = codes;
+    image->room = room;
+    return true;
+}
+
+static void add_codes(struct kgi_image *image, struct kgi_bytes bytes)
+{
+    struct kgi_code few[8];
+    size_t count = 0;
+    int result = kgi_image_codes(bytes, few, KGI_COUNT(few), &count, &image->broken);
+
+    if (result < 0)
+        image->unreadable = true;
+    if (!count || !make_room(image, count))
+        return;
+    if (count <= KGI_COUNT(few))
+        memcpy(image->codes + image->count, few, count * sizeof *few);
+    else
+        kgi_image_codes(bytes, image->codes + image->count, count, &count, NULL);
+    image->count += count;
+}
+
+static uint64_t mark_of(struct kgi_bytes b)
+{
+    uint64_t h = 0xcbf29ce484222325;
+
+    for (size_t i = 0; i < b.size && i < 512; i++)
+        h = (h ^ b.at[i]) * 0x100000001b3;
+    return h;
+}
+
+/* A fatbin declared to be longer than what is mapped was read as far as that goes, and says so. */
+static void read_container(struct kgi_image *image, const void *data)
+{
+    struct kgi_bytes b = image_bytes(data);
+
+    if (!b.size)
+        image->unreadable = true;
+    else
+        add_codes(image, b);
+    if (data == image->data) {
+        image->size = b.size;
+        image->mark = mark_of(b);
+    }
+}
+
+static void forget(struct kgi_image *image)
+{
+    for (size_t i = 0; i < image->count; i++) {
+        image->codes[i].payload.at = NULL;
+        image->codes[i].options = image->codes[i].name = (struct kgi_bytes){NULL, 0};
+    }
+}
+
+void kgi_image_read(struct kgi_image *image)
+{
+    struct kgi_bytes file;
+
+    if (image->read)
+        return;
+    image->read = true;
+    image->count = 0;
+    if (image->data) {
+        read_container(image, image->data);
+        for (size_t i = 0; image->linked && i < 256; i++) {
+            const void *const *at = (const void *const *)image->linked + i;
+
+            if (kgi_mapped(at, sizeof *at) < sizeof *at || !*at)
+                break;
+            read_container(image, *at);
+        }
+    } else {
+        file = kgi_file_map(image->library, SIZE_MAX);
+        if (file.size)
+            add_codes(image, file);
+        else
+            image->unreadable = true;
+        kgi_image_inspect(image);
+        forget(image);
+        kgi_file_unmap(file);
+    }
+}
+
+void kgi_inspect(struct kgi_code *code)
+{
+    void *scratch = NULL;
+
+    if (code->traits & (KGI_T_INSPECTED | KGI_T_UNREADABLE) || !code->payload.at ||
+        code->size >= KGI_INFLATE_MOST)
+        return;
+    if (code->packing != KGI_PLAIN) {
+        scratch = kgi_pages_get(code->size);
+        if (!scratch)
+            return;
+    }
+    kgi_code_inspect(code, scratch, code->size);
+    kgi_pages_put(scratch, code->size);
+}
+
+void kgi_image_inspect(struct kgi_image *image)
+{
+    for (size_t i = 0; i < image->count; i++)
+        kgi_inspect(&image->codes[i]);
+}
+
+void kgi_image_end_load(struct kgi_image *image, bool loaded)
+{
+    if (image->lasting)
+        return;
+    kgi_image_read(image);
+    forget(image);
+    if (!loaded) {
+        kgi_lock(&lock);
+        drop_image(image);
+        kgi_unlock(&lock);
+    }
+}
+
+static int code_kernels(const struct kgi_code *c,
+                        int (*each)(const char *mangled, int registers, void *context),
+                        void *context)
+{
+    void *scratch = NULL;
+    int result;
+
+    if (c->size >= KGI_INFLATE_MOST)
+        return -ENODATA;
+    if (c->packing != KGI_PLAIN) {
+        scratch = kgi_pages_get(c->size);
+        if (!scratch)
+            return -ENOMEM;
+    }
+    result = kgi_code_kernels(c, scratch, c->size, each, context);
+    kgi_pages_put(scratch, c->size);
+    return result;
+}
+
+static int codes_kernels(const struct kgi_code *codes, size_t count, int index,
+                         int (*each)(const char *mangled, int registers, void *context),
+                         void *context)
+{
+    int result = -ENODATA;
+
+    for (size_t i = index < 0 ? 0 : (size_t)index; i < count; i++) {
+        int one = codes[i].payload.at ? code_kernels(&codes[i], each, context) : -ENODATA;
+
+        if (one > 0 || index >= 0)
+            return one;
+        if (one == 0)
+            result = 0;
+    }
+    return result;
+}
+
+/* A copy, by a system call that fails where a load instruction would kill the process: nobody
+ * promised that the memory is still there. */
+static bool copy_memory(const void *from, void *to, size_t size)
+{
+    struct iovec local = {to, size}, remote = {(void *)(uintptr_t)from, size};
+
+    return syscall(SYS_process_vm_readv, getpid(), &local, 1L, &remote, 1L, 0L) == (long)size;
+}
+
+/* The image's bytes once more: the file, or what still lies where an image in memory lay, if it is
+ * the same. Released by close_again. */
+static struct kgi_bytes open_again(const struct kgi_image *image)
+{
+    struct kgi_bytes b = {NULL, 0};
+
+    if (!image->data)
+        return image->library ? kgi_file_map(image->library, KGI_INFLATE_MOST) : b;
+    if (!image->size || image->size >= KGI_INFLATE_MOST)
+        return b;
+    b = (struct kgi_bytes){kgi_pages_get(image->size), image->size};
+    if (b.at && copy_memory(image->data, (void *)(uintptr_t)b.at, b.size) &&
+        mark_of(b) == image->mark)
+        return b;
+    kgi_pages_put((void *)(uintptr_t)b.at, b.size);
+    return (struct kgi_bytes){NULL, 0};
+}
+
+static void close_again(const struct kgi_image *image, struct kgi_bytes b)
+{
+    if (!image->data)
+        kgi_file_unmap(b);
+    else
+        kgi_pages_put((void *)(uintptr_t)b.at, b.size);
+}
+
+int kgi_image_kernels(const struct kgi_image *image, int index,
+                      int (*each)(const char *mangled, int registers, void *context), void *context)
+{
+    struct kgi_code few[32];
+    struct kgi_bytes b;
+    size_t count = 0;
+    int result;
+
+    if (image->count && image->codes[0].payload.at)
+        return codes_kernels(image->codes, image->count, index, each, context);
+    b = open_again(image);
+    if (!b.at)
+        return -ENODATA;
+    kgi_image_codes(b, few, KGI_COUNT(few), &count, NULL);
+    result = codes_kernels(few, count < KGI_COUNT(few) ? count : KGI_COUNT(few), index, each,
+                           context);
+    close_again(image, b);
+    return result;
+}
+
+void kgi_image_locate(struct kgi_image *image)
+{
+    struct kgi_object object;
+    char path[512];
+
+    if (image->located)
+        return;
+    image->located = true;
+    if (image->lasting && kgi_object_at(image->data, &object)) {
+        if (kgi_object_path(&object, path, sizeof path))
+            image->library = kgi_name(path);
+        kgi_object_offset(&object, image->data, &image->place);
+    } else if (image->caller && kgi_object_at(image->caller, &object) &&
+               kgi_object_path(&object, path, sizeof path)) {
+        image->built_by = kgi_name(path);
+    }
+}
+
+/* ---- handles ------------------------------------------------------------------------------------------- */
+
+void kgi_handle_set(const void *handle, struct kgi_image *image, const char *name)
+{
+    struct kgi_kernel *kernel;
+
+    if (!handle || !image)
+        return;
+    kgi_lock(&lock);
+    kernel = (struct kgi_kernel *)(uintptr_t)kgi_map_get(&by_handle, (uintptr_t)handle);
+    if (!kernel) {
+        kernel = free_kernels;
+        if (kernel)
+            free_kernels = (struct kgi_kernel *)(uintptr_t)kernel->name;
+        else
+            kernel = kgi_alloc(sizeof *kernel);
+    }
+    if (kernel) {
+        *kernel = (struct kgi_kernel){image, name, image->age};
+        kgi_map_set(&by_handle, (uintptr_t)handle, (uintptr_t)kernel);
+    }
+    kgi_unlock(&lock);
+}
+
+bool kgi_handle_get(const void *handle, struct kgi_kernel *out)
+{
+    struct kgi_kernel *kernel;
+    bool live = false;
+
+    kgi_lock(&lock);
+    kernel = (struct kgi_kernel *)(uintptr_t)kgi_map_get(&by_handle, (uintptr_t)handle);
+    if (kernel && kernel->image->age == kernel->age) {
+        *out = *kernel;
+        live = true;
+    }
+    kgi_unlock(&lock);
+    return live;
+}
+
+/* With the lock held. */
+static struct kgi_kernel *take_handle(const void *handle)
+{
+    struct kgi_kernel *kernel =
+        (struct kgi_kernel *)(uintptr_t)kgi_map_get(&by_handle, (uintptr_t)handle);
+
+    if (kernel)
+        kgi_map_set(&by_handle, (uintptr_t)handle, 0);
+    return kernel;
+}
+
+static void free_kernel(struct kgi_kernel *kernel)
+{
+    kernel->name = (const char *)free_kernels;
+    free_kernels = kernel;
+}
+
+void kgi_handle_drop(const void *handle)
+{
+    struct kgi_kernel *kernel;
+
+    kgi_lock(&lock);
+    kernel = take_handle(handle);
+    if (kernel) {
+        if (kernel->image->age == kernel->age && !kernel->image->lasting)
+            drop_image(kernel->image);
+        free_kernel(kernel);
+    }
+    kgi_unlock(&lock);
+}
+
+void kgi_image_unregister(struct kgi_image *image)
+{
+    kgi_lock(&lock);
+    drop_image(image);
+    kgi_unlock(&lock);
+}

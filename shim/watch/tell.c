@@ -1,0 +1,252 @@
+/*
+ * A diagnosis put together and written: device facts, stacks, a kernel's name from the stack, one fix
+ * line. Runs at most some dozen times in a process, on the thread that failed; its memory is pages
+ * taken for the occasion, because the thread's stack may be small.
+ */
+#include "watch.h"
+
+#include <stdlib.h>
+
+#define FRAMES_MOST 24
+#define TEXT_SIZE 16384
+
+struct desk {
+    struct kgi_frame frames[FRAMES_MOST];
+    size_t frame_count;
+    char python[1024], stack[1024], kernels[1024], help[256], kernel[1024];
+    char text[TEXT_SIZE];
+};
+
+bool kgi_host_at(size_t i, struct kgi_host *host, int *ordinal)
+{
+    const struct kgi_machine *m = kgi_machine();
+    size_t different = 0;
+    struct kgi_target target;
+
+    *ordinal = -1;
+    *host = m ? m->host : (struct kgi_host){0};
+    if (m && i == 0) {
+        *ordinal = kgi_machine_current(m);
+        host->gpu = m->device[*ordinal].gpu;
+        return true;
+    }
+    for (int d = 0; m && d < m->count; d++) {
+        bool met = m->device[d].gpu.number == m->device[kgi_machine_current(m)].gpu.number;
+
+        for (int e = 0; e < d; e++)
+            met |= m->device[e].gpu.number == m->device[d].gpu.number;
+        if (!met && ++different == i) {
+            *ordinal = d;
+            host->gpu = m->device[d].gpu;
+            return true;
+        }
+    }
+    if (i != different + (m != NULL) || kgi_target_parse(kgi_options()->target, &target) < 0)
+        return false;
+    host->gpu = target;
+    host->gpu.suffix = 0;
+    return true;
+}
+
+/* ---- the kernel's name, from the stack ---------------------------------------------------------------------- */
+
+/* nvcc's host stubs carry the kernel's name: _Z38__device_stub__Z15voxelize_kernelPfiPfi holds
+ * _Z15voxelize_kernelPfi, as long as the number before says; static stubs are _ZL38... */
+static const char *stub_kernel(const char *symbol, char *out, size_t size)
+{
+    const char *at = strstr(symbol, "__device_stub_"), *digits = at;
+    size_t length;
+
+    if (!at)
+        return NULL;
+    while (digits > symbol && digits[-1] >= '0' && digits[-1] <= '9')
+        digits--;
+    length = digits < at ? (size_t)atoi(digits) : strlen(at);
+    at += sizeof "__device_stub_" - 1;
+    if (length < sizeof "__device_stub_" || length - (sizeof "__device_stub_" - 1) > strlen(at))
+        return NULL;
+    length -= sizeof "__device_stub_" - 1;
+    if (length >= size)
+        return NULL;
+    memcpy(out, at, length);
+    out[length] = 0;
+    return out;
+}
+
+struct match {
+    const struct desk *desk;
+    size_t best; /* frame index of the innermost match */
+    char *out;
+    size_t size;
+};
+
+static int match_frame(const char *mangled, int registers, void *context)
+{
+    struct match *m = context;
+
+    (void)registers;
+    for (size_t i = 0; i < m->best; i++) {
+        const char *symbol = m->desk->frames[i].symbol;
+        char stub[512];
+
+        if (!symbol)
+            continue;
+        if (strcmp(symbol, mangled) != 0) {
+            symbol = stub_kernel(symbol, stub, sizeof stub);
+            if (!symbol || strcmp(symbol, mangled) != 0)
+                continue;
+        }
+        m->best = i;
+        strncpy(m->out, mangled, m->size - 1);
+        m->out[m->size - 1] = 0;
+    }
+    return m->best == 0;
+}
+
+struct list {
+    struct kgi_text text;
+    size_t count;
+};
+
+static int list_kernel(const char *mangled, int registers, void *context)
+{
+    struct list *list = context;
+    char name[256];
+
+    (void)registers;
+    if (list->count++ < 3) {
+        kgi_demangle(mangled, name, sizeof name);
+        kgi_text_add(&list->text, "%s%s", list->count > 1 ? ", " : "", name);
+    }
+    return 0;
+}
+
+/* The image's kernels, once: every code of an image normally holds the same ones. */
+static const char *list_kernels(struct desk *desk, const struct kgi_image *image)
+{
+    struct list list = {{desk->kernels, sizeof desk->kernels, 0, false}, 0};
+
+    for (size_t i = 0; i < image->count && !list.count; i++)
+        kgi_image_kernels(image, (int)i, list_kernel, &list);
+    if (list.count > 3)
+        kgi_text_add(&list.text, " and %zu more", list.count - 3);
+    return list.count ? desk->kernels : NULL;
+}
+
+static void name_kernel(struct kgi_diagnosis *d, struct desk *desk, const struct kgi_image *image)
+{
+    struct match match = {desk, desk->frame_count, desk->kernel, sizeof desk->kernel};
+
+    if (d->kernel || !image)
+        return;
+    if (!d->not_used_yet)
+        kgi_image_kernels(image, -1, match_frame, &match);
+    if (match.best < desk->frame_count) {
+        d->kernel = desk->kernel;
+        d->kernel_from = "host stack";
+    } else {
+        d->kernels = list_kernels(desk, image);
+    }
+}
+
+/* ---- the stack as one line -------------------------------------------------------------------------------------- */
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+/* The interpreter's own frames and the call gates tell nothing: the Python stack does. */
+static bool is_plumbing(const struct kgi_frame *f)
+{
+    const char *file = base_name(f->path);
+
+    return strncmp(file, "libpython", 9) == 0 || strncmp(file, "python", 6) == 0 ||
+           strncmp(file, "libffi", 6) == 0 || strncmp(file, "_ctypes", 7) == 0 ||
+           strncmp(file, "libc.so", 7) == 0 || strncmp(file, "libcuda.so", 10) == 0;
+}
+
+static void draw_stack(struct desk *desk)
+{
+    struct kgi_text line = {desk->stack, sizeof desk->stack, 0, false};
+    size_t picked[5], n = 0;
+    char name[160];
+
+    for (size_t i = 0; i < desk->frame_count && n < KGI_COUNT(picked); i++)
+        if (!is_plumbing(&desk->frames[i]))
+            picked[n++] = i;
+    while (n-- > 0) {
+        const struct kgi_frame *f = &desk->frames[picked[n]];
+
+        kgi_text_add(&line, "%s", line.length ? " > " : "");
+        kgi_text_add_safe(&line, base_name(f->path));
+        if (f->symbol) {
+            kgi_demangle(f->symbol, name, sizeof name);
+            kgi_text_add(&line, " ");
+            kgi_text_add_safe(&line, name);
+        }
+    }
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------------ */
+
+static void write_diagnosis(const struct kgi_diagnosis *d, char *buffer, size_t size)
+{
+    struct kgi_text text = {buffer, size, 0, false};
+
+    buffer[0] = 0;
+    if (kgi_options()->json)
+        kgi_report_json(d, &text);
+    else
+        kgi_report_text(d, &text);
+    kgi_log_write(text.at, text.length);
+}
+
+static void add_machine(struct kgi_diagnosis *d)
+{
+    const struct kgi_machine *m = kgi_machine();
+
+    if (!m)
+        return;
+    d->driver = m->driver[0] ? m->driver : NULL;
+    if (d->ordinal >= 0)
+        d->gpu = m->device[d->ordinal].name;
+}
+
+void kgi_tell(const struct kgi_diagnosis *d)
+{
+    char *buffer = kgi_pages_get(TEXT_SIZE);
+    struct kgi_diagnosis whole = *d;
+
+    if (!buffer)
+        return;
+    add_machine(&whole);
+    write_diagnosis(&whole, buffer, TEXT_SIZE);
+    kgi_pages_put(buffer, TEXT_SIZE);
+}
+
+void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel)
+{
+    struct desk *desk = kgi_pages_get(sizeof *desk);
+
+    if (!desk) {
+        kgi_tell(d);
+        return;
+    }
+    desk->frame_count = kgi_stack(desk->frames, FRAMES_MOST, true);
+    name_kernel(d, desk, kernel->image);
+    if (kgi_python_stack(desk->python, sizeof desk->python))
+        d->python = desk->python;
+    draw_stack(desk);
+    if (desk->stack[0])
+        d->stack = desk->stack;
+    kgi_advice(d->library, d->codes, d->code_count, &d->host, &d->verdict, desk->help,
+               sizeof desk->help);
+    if (desk->help[0])
+        d->help = desk->help;
+    add_machine(d);
+    write_diagnosis(d, desk->text, sizeof desk->text);
+    kgi_pages_put(desk, sizeof *desk);
+}

@@ -1,0 +1,165 @@
+/*
+ * Floor 5: what this process loaded and did. The doors tell it what a CUDA call was given and what
+ * it returned; it remembers images, handles and names, and says why a call failed.
+ *
+ * Nothing here changes a result. On the success path of a launch nothing here runs at all.
+ */
+#ifndef KGI_WATCH_H
+#define KGI_WATCH_H
+
+#include "../base/base.h"
+#include "../report/report.h"
+
+/* What a door knows of the call it stands in front of. */
+enum kgi_use {
+    KGI_USE_LOAD,   /* hands an image to the driver */
+    KGI_USE_QUERY,  /* asks about a kernel: may be a probe that expects to fail */
+    KGI_USE_FIND,   /* looks a kernel up in order to use it */
+    KGI_USE_LAUNCH, /* runs a kernel, or prepares to */
+};
+
+struct kgi_call {
+    const char *api;
+    int result;
+    enum kgi_use use;
+    bool runtime;       /* through the runtime API */
+    bool unused;        /* a runtime loads everything at start: no use of the image led here */
+    const void *caller; /* the call's return address */
+};
+
+/* ---- image.c: images, handles, names ---------------------------------------------------------------- */
+
+struct kgi_image {
+    const void *data;     /* where the image lies; NULL for a file */
+    const void *linked;   /* v2 wrappers: NULL-ended array of relocatable fatbins */
+    const void *caller;   /* who handed an image built in memory over */
+    const char *library;  /* the file it lies in, NULL when built in memory or not yet located */
+    const char *built_by; /* for those: the library that handed it over */
+    uint64_t place;       /* offset in library */
+    struct kgi_code *codes;
+    size_t count, room;
+    uint64_t size;        /* bytes, as far as they were read */
+    uint64_t mark;        /* hash of the first bytes: whether an image in memory is still there */
+    uint64_t broken;      /* where reading stopped, when unreadable */
+    uint32_t age;         /* changes when the record is used for another image */
+    bool lasting;         /* lies in a loaded object: data can be read again */
+    bool read, unreadable, located, announced;
+    struct kgi_image *next; /* free list */
+};
+
+/* Inflating more than this for one report is not worth the memory of a process in trouble. */
+#define KGI_INFLATE_MOST ((uint64_t)256 << 20)
+
+/* A kernel that can be named: by a registered host stub, a CUfunction or a CUkernel. A module or a
+ * library has a record without a name. */
+struct kgi_kernel {
+    struct kgi_image *image;
+    const char *name; /* mangled; lives as long as the image's object, or for ever */
+    uint32_t age;     /* of the image when this was recorded */
+};
+
+/* A copy of name that lives for ever, kept once. */
+const char *kgi_name(const char *name);
+/* A new record for a fatbin registered by the object it lies in; found again by kgi_image_at. */
+struct kgi_image *kgi_image_registered(const void *wrapper);
+void kgi_image_unregister(struct kgi_image *image);
+/* The record of an image handed to the driver (wrapper, fatbin, ELF, PTX text): the one known, or a
+ * new one. caller: who handed it over. NULL when there is no memory. */
+struct kgi_image *kgi_image_at(const void *data, const void *caller);
+struct kgi_image *kgi_image_file(const char *path);
+/* Fills codes in, once, from the entry headers. */
+void kgi_image_read(struct kgi_image *image);
+/* Reads a payload too: how many kernels the code really holds. Inflates, so only where it matters. */
+void kgi_inspect(struct kgi_code *code);
+void kgi_image_inspect(struct kgi_image *image);
+/* Which file the image lies in, or who built it. */
+void kgi_image_locate(struct kgi_image *image);
+/* The call that handed the image over is about to return, and its bytes may go away: the facts are
+ * kept, what points into them is dropped. One that did not load is forgotten altogether. */
+void kgi_image_end_load(struct kgi_image *image, bool loaded);
+/* The kernel names of the code at index, or of all (-1), read again from where the image came from;
+ * -ENODATA when that is not possible. */
+int kgi_image_kernels(const struct kgi_image *image, int index,
+                      int (*each)(const char *mangled, int registers, void *context),
+                      void *context);
+
+/* handle (CUmodule, CUlibrary, CUfunction, CUkernel, host stub, cudaKernel_t) -> its record. name is
+ * not copied. Dropping the handle of an image built in memory drops the image. */
+void kgi_handle_set(const void *handle, struct kgi_image *image, const char *name);
+bool kgi_handle_get(const void *handle, struct kgi_kernel *out);
+void kgi_handle_drop(const void *handle);
+
+/* ---- device.c: the GPU and the driver --------------------------------------------------------------- */
+
+struct kgi_device {
+    char name[96];
+    struct kgi_target gpu;
+};
+
+struct kgi_machine {
+    int count;
+    struct kgi_device device[16];
+    char driver[32];      /* "570.26" */
+    struct kgi_host host; /* .gpu = device 0 */
+};
+
+/* The driver is initialised: device facts may be asked for from now on. */
+void kgi_machine_ready(void);
+bool kgi_machine_is_ready(void);
+/* The facts, asked for once; NULL before kgi_machine_ready or when the driver does not answer. */
+const struct kgi_machine *kgi_machine(void);
+/* The calling thread's current device, 0 when there is none. Calls the driver: failures only. */
+int kgi_machine_current(const struct kgi_machine *m);
+
+/* ---- failure.c: what is said, and how often --------------------------------------------------------- */
+
+/* Whether a result belongs to the family explained here. */
+bool kgi_failure_family(int result);
+/* A failed call, and what is known of the kernel: kernel->image and kernel->name may be NULL. */
+void kgi_failure(const struct kgi_call *call, const struct kgi_kernel *kernel);
+/* A runtime whose calls cannot be seen has failed somewhere below: only the stack tells where. */
+void kgi_failure_on_stack(void);
+/* The launch failed, and its thread went on without asking; or the process ends that way. */
+void kgi_failure_unchecked(const struct kgi_call *call, const struct kgi_kernel *kernel,
+                           bool at_exit);
+/* An error from an earlier call was returned by a later, innocent one. */
+void kgi_failure_surfaced(const char *api, const struct kgi_call *call,
+                          const struct kgi_kernel *kernel);
+/* One line for an image given to the driver that has no SASS for a GPU of this machine or for
+ * KGUARD_TARGET. */
+void kgi_module(struct kgi_image *image);
+
+/* ---- tell.c: a diagnosis, put together and written ---------------------------------------------------- */
+
+/* What is judged against: the GPUs of this machine that differ, then KGUARD_TARGET; ordinal -1 for
+ * the latter. False past the last. */
+bool kgi_host_at(size_t i, struct kgi_host *host, int *ordinal);
+/* Adds stacks, advice and device facts to d and writes it; kernel's name is looked for on the stack
+ * when it is not known. */
+void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel);
+void kgi_tell(const struct kgi_diagnosis *d);
+
+/* ---- thread.c: failures between the moment they happen and the moment they are noticed ---------------- */
+
+/* Not 0 while some thread has a failure on record: the one word a good launch looks at. */
+extern _Atomic uint32_t kgi_pending;
+
+void kgi_thread_failed(const struct kgi_call *call, const struct kgi_kernel *kernel);
+void kgi_thread_launched(void); /* a later launch by this thread succeeded */
+/* The thread asked for its last error, or for an error's text. */
+void kgi_thread_checked(const char *api, int result);
+/* Every failure nobody has asked about yet; at process end. */
+void kgi_thread_each_open(void (*each)(const struct kgi_call *, const struct kgi_kernel *));
+
+/* A driver call failed inside a runtime call on this thread: kept until the runtime call returns. */
+void kgi_inner_set(const struct kgi_call *call, const struct kgi_kernel *kernel);
+bool kgi_inner_take(struct kgi_call *call, struct kgi_kernel *kernel);
+
+/* ---- audit.c: every loaded object --------------------------------------------------------------------- */
+
+/* The first registered image of this object that a host cannot run, or NULL. */
+struct kgi_image *kgi_audit_guilty(const struct kgi_object *object, const struct kgi_host *host);
+/* One line per loaded object that holds CUDA code, each object once (KGUARD_LOG=info). */
+void kgi_audit(void);
+
+#endif
