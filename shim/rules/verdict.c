@@ -124,11 +124,12 @@ static int host_cuda(const struct kgi_host *host)
 
 /* ---- target against GPU -------------------------------------------------------------------- */
 
-/* 101 -> 110: Thor was CC 10.1 under CUDA 12 and is 11.0 since; ptxas 13.0 takes code of one for
+/* 101 -> 110: Thor was CC 10.1 under CUDA 12 and is 11.0 since; nvlink 13.0 takes a cubin of one for
  * the other. */
 static unsigned canonical(uint16_t number)
 {
-    return number == 101 ? 110 : number;
+    const struct kgi_target_row *row = kgi_target_row(number);
+    return row && row->same_as ? row->same_as : number;
 }
 
 static bool embedded(unsigned number)
