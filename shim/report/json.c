@@ -201,7 +201,7 @@ size_t kgi_report_json(const struct kgi_diagnosis *d, struct kgi_text *out)
     struct timespec now = {0, 0};
 
     if (out->size < 256) /* not even the fixed fields: nothing, rather than half a line */
-        return out->length = 0;
+        return out->at[0] = 0, out->length = 0;
     out->size -= sizeof TAIL;
     clock_gettime(CLOCK_REALTIME, &now);
     kgi_text_add(out, "{");
