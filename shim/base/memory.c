@@ -82,6 +82,8 @@ const char *kgi_strdup(const char *s)
  * mincore this tells a PROT_NONE page (a guard, a malloc arena's tail) from a readable one. */
 static bool readable_page(uintptr_t p)
 {
+    if (p < PAGE) /* a NULL set is no set to the kernel */
+        return false;
     return syscall(SYS_rt_sigprocmask, -1, p & ~(uintptr_t)7, NULL, 8) == 0 || errno != EFAULT;
 }
 

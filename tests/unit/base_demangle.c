@@ -1,0 +1,117 @@
+/* Names in readable form, on any stack, whatever they are. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/base.h"
+
+static void names(void **state)
+{
+    static const char *const rows[][2] = {
+        {"_Z15voxelize_kernelPfi", "voxelize_kernel(float*, int)"},
+        {"_ZN2at6native6kernelIfLi4EEEvPT_i", "void at::native::kernel<float, 4>(float*, int)"},
+        {"_ZN12_GLOBAL__N_11fEv", "(anonymous namespace)::f()"},
+        {"plain_c_kernel", "plain_c_kernel"},
+        {"i", "i"}, /* a type's name to the demangler, a function's to us */
+        {"_Z", "_Z"},
+        {"_Z15voxelize", "_Z15voxelize"},
+        {"", ""},
+        {"_Znonsense", "_Znonsense"},
+    };
+    char out[256];
+
+    (void)state;
+    for (size_t i = 0; i < KGI_COUNT(rows); i++) {
+        kgi_demangle(rows[i][0], out, sizeof out);
+        assert_string_equal(out, rows[i][1]);
+    }
+}
+
+static void cut_to_size(void **state)
+{
+    (void)state;
+    for (size_t size = 1; size < 40; size++) {
+        char *out = malloc(size);
+
+        kgi_demangle("_Z15voxelize_kernelPfi", out, size);
+        assert_int_equal(strlen(out), size - 1 < 28 ? size - 1 : 28);
+        assert_memory_equal(out, "voxelize_kernel(float*, int)", strlen(out));
+        free(out);
+    }
+    kgi_demangle("_Z1fv", NULL, 0);
+}
+
+/* Deep nesting, and lengths around the limit. */
+static void *hostile(void *context)
+{
+    char *name = malloc(100001), out[512];
+    static const char *const bricks[] = {"P", "I", "N", "S_", "T_", "F", "DpX", "1a", "L", "K"};
+
+    for (size_t length = 1000; length <= 100000; length *= 10) {
+        for (size_t b = 0; b < KGI_COUNT(bricks); b++) {
+            size_t at = (size_t)(stpcpy(name, "_Z1f") - name);
+
+            while (at + 4 < length)
+                at = (size_t)(stpcpy(name + at, bricks[b]) - name);
+            strcpy(name + at, b ? "EEE" : "i");
+            kgi_demangle(name, out, sizeof out);
+            if (!out[0] || strlen(out) >= sizeof out)
+                return "bad result";
+        }
+    }
+    free(name);
+    return context;
+}
+
+static void small_stack(void **state)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    void *trouble;
+
+    (void)state;
+    pthread_attr_init(&attributes);
+    assert_int_equal(pthread_attr_setstacksize(&attributes, 64 << 10), 0);
+    assert_int_equal(pthread_create(&thread, &attributes, hostile, NULL), 0);
+    pthread_join(thread, &trouble);
+    assert_null(trouble);
+}
+
+/* 20 000 names made of pieces of real ones. */
+static void random_names(void **state)
+{
+    static const char alphabet[] = "_ZNSTLIEPKRvifjlDpXsrC1234567890acdgtQqUu";
+    uint32_t seed = 1;
+    char name[400], out[300];
+
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        size_t length = 3 + seed % 390;
+
+        strcpy(name, "_Z");
+        for (size_t j = 2; j < length; j++) {
+            seed = seed * 1664525 + 1013904223;
+            name[j] = alphabet[(seed >> 16) % (sizeof alphabet - 1)];
+        }
+        name[length] = 0;
+        kgi_demangle(name, out, sizeof out);
+        assert_true(strlen(out) < sizeof out && out[0]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names),
+        cmocka_unit_test(cut_to_size),
+        cmocka_unit_test(small_stack),
+        cmocka_unit_test(random_names),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

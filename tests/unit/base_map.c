@@ -1,0 +1,118 @@
+/* The map against a plain array, and readers beside a writer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <pthread.h>
+
+#include "base/base.h"
+
+#define KEYS 5000
+
+static uint64_t random_state = 42;
+
+static uint64_t random_number(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+/* Handles as drivers give them: addresses, 16 bytes apart. */
+static uint64_t key_of(uint64_t i)
+{
+    return 0x7f0000000000u + i * 16;
+}
+
+static void small(void **state)
+{
+    struct kgi_map map = {NULL};
+
+    (void)state;
+    assert_int_equal(kgi_map_get(&map, 7), 0);
+    assert_int_equal(kgi_map_set(&map, 7, 0), 0);
+    assert_int_equal(kgi_map_set(&map, 0, 7), -EINVAL);
+    assert_int_equal(kgi_map_get(&map, 0), 0);
+    assert_int_equal(kgi_map_set(&map, 7, 70), 0);
+    assert_int_equal(kgi_map_get(&map, 7), 70);
+    assert_int_equal(kgi_map_get(&map, 8), 0);
+    assert_int_equal(kgi_map_set(&map, UINT64_MAX, UINT64_MAX), 0);
+    assert_true(kgi_map_get(&map, UINT64_MAX) == UINT64_MAX);
+}
+
+static void model(void **state)
+{
+    static uint64_t expected[KEYS];
+    struct kgi_map map = {NULL};
+
+    (void)state;
+    for (int turn = 0; turn < 400000; turn++) {
+        uint64_t i = random_number() % (turn % 100000 < 50000 ? KEYS : 20);
+
+        expected[i] = random_number() % 3 ? random_number() | 1 : 0;
+        assert_int_equal(kgi_map_set(&map, key_of(i), expected[i]), 0);
+        i = random_number() % KEYS;
+        assert_true(kgi_map_get(&map, key_of(i)) == expected[i]);
+    }
+    for (uint64_t i = 0; i < KEYS; i++)
+        assert_true(kgi_map_get(&map, key_of(i)) == expected[i]);
+}
+
+/* Values tell their key, so that a reader sees a value of another. */
+static struct kgi_map shared;
+static _Atomic bool stop;
+
+static void *reader(void *context)
+{
+    uint64_t seen = 0;
+
+    while (!atomic_load(&stop))
+        for (uint64_t i = 0; i < KEYS; i++) {
+            uint64_t value = kgi_map_get(&shared, key_of(i));
+
+            if (value && value >> 8 != i + 1)
+                return "a value of another key";
+            if (!value && i < 10)
+                return "a key that is always there was not";
+            seen += value != 0;
+        }
+    (void)context;
+    return seen ? NULL : "nothing seen";
+}
+
+static void readers_beside_a_writer(void **state)
+{
+    pthread_t threads[3];
+
+    (void)state;
+    for (uint64_t i = 0; i < 10; i++)
+        kgi_map_set(&shared, key_of(i), (i + 1) << 8);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, reader, NULL), 0);
+    for (int turn = 0; turn < 300000; turn++) {
+        uint64_t i = 10 + random_number() % (KEYS - 10);
+
+        kgi_map_set(&shared, key_of(i), turn % 4 ? (i + 1) << 8 | (turn & 0xff) : 0);
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i < 3; i++) {
+        void *trouble;
+
+        pthread_join(threads[i], &trouble);
+        assert_null(trouble);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(small),
+        cmocka_unit_test(model),
+        cmocka_unit_test(readers_beside_a_writer),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
