@@ -44,3 +44,11 @@ int dladdr(const void *address, Dl_info *info)
     *info = (Dl_info){.dli_fname = object.name, .dli_fbase = (void *)object.base};
     return 1;
 }
+
+#ifdef __aarch64__
+/* Debian compiles the archives with a stack protector. Here its word is a variable, which glibc keeps
+ * in ld-linux-aarch64.so.1: a second library to need, and one that musl systems do not have. A word
+ * with NUL, newline and 0xff stops the string functions that overruns come from. */
+extern uintptr_t __stack_chk_guard;
+uintptr_t __stack_chk_guard = 0xff0a0d00cab1e500;
+#endif

@@ -131,8 +131,11 @@ static int search_libc(const struct kgi_object *object, void *context)
     struct libc_search *s = context;
     const char *soname = kgi_object_soname(object);
 
-    if (soname && (strcmp(soname, "libc.so.6") == 0 || strcmp(soname, "libdl.so.2") == 0 ||
-                   strncmp(soname, "libc.musl", 9) == 0 || strcmp(soname, "libc.so") == 0))
+    if (!soname) /* musl has none */
+        soname = strrchr(object->name, '/') ? strrchr(object->name, '/') + 1 : object->name;
+    if (strcmp(soname, "libc.so.6") == 0 || strcmp(soname, "libdl.so.2") == 0 ||
+        strncmp(soname, "ld-musl", 7) == 0 || strncmp(soname, "libc.musl", 9) == 0 ||
+        strcmp(soname, "libc.so") == 0)
         s->found = (dlsym_function *)kgi_object_symbol(object, "dlsym");
     return s->found != NULL;
 }
