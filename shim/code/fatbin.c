@@ -170,17 +170,15 @@ int kgi_fatbin_next(struct kgi_bytes fatbin, uint64_t *at, struct kgi_code *entr
     uint64_t length;
 
     if (!KGI_GET(fatbin, 0, &h) || h.magic != KGI_FATBIN_MAGIC || h.version != 1 ||
-        h.header_size < HEADER_SIZE)
+        h.header_size < HEADER_SIZE || h.header_size > fatbin.size)
         return -EBADMSG;
     if (*at == 0)
         *at = h.header_size;
-    if (*at < h.header_size || *at - h.header_size > h.size)
+    if (*at < h.header_size || *at > fatbin.size || *at - h.header_size > h.size)
         return -EBADMSG;
     uint64_t left = h.size - (*at - h.header_size);
     if (left == 0)
-        return *at <= fatbin.size ? 0 : -EBADMSG;
-    if (*at > fatbin.size)
-        return -EBADMSG;
+        return 0;
     if (left > fatbin.size - *at)
         left = fatbin.size - *at; /* truncated: what lies before the cut can still be read */
     int error = read_entry(kgi_bytes_cut(fatbin, *at, left), entry, &length);

@@ -183,6 +183,30 @@ static void extended_numbering_is_understood(void **state)
     assert_int_equal(s.address, 0x3068);
 }
 
+/* A name must end inside its table: a table whose last byte is not NUL has no names. */
+static void string_tables_without_an_end_are_refused(void **state)
+{
+    static const char *const tables[] = {".shstrtab", ".strtab"};
+    struct kgi_section s;
+    const char *name;
+    uint64_t start;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct kgi_bytes elf = fixture("host_exec");
+        uint64_t sections, size;
+        size_t index = 1;
+        while (kgi_elf_section(elf, index, &s) == 0 && strcmp(s.name, tables[i]) != 0)
+            index++;
+        assert_string_equal(s.name, tables[i]);
+        size = s.size - 1;
+        memcpy(&sections, elf.at + 40, 8);
+        memcpy((uint8_t *)elf.at + sections + index * 64 + 32, &size, 8);
+        assert_int_equal(kgi_elf_section_named(elf, ".text", &s), i == 0 ? -ENOENT : 0);
+        assert_int_equal(kgi_elf_symbol_at(elf, 0x400264, &name, &start), i == 0 ? 0 : -ENOENT);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +218,7 @@ int main(void)
         cmocka_unit_test(a_walk_stops_when_told),
         cmocka_unit_test(what_is_no_linked_host_file_is_told_apart),
         cmocka_unit_test(extended_numbering_is_understood),
+        cmocka_unit_test(string_tables_without_an_end_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

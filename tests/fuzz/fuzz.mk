@@ -1,0 +1,38 @@
+# Fuzz targets: tests/fuzz/fuzz_<target>.c over functions that take bytes, with seeds in
+# tests/fuzz/corpus/<target>.
+#   make fuzz-replay            every corpus file once, with the compiler of the build; part of check
+#   make fuzz FUZZ_TIME=300     clang's libFuzzer with address and undefined sanitizers, seconds each;
+#                               what it finds lies in $(OBJDIR)/fuzz
+
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SRC := $(wildcard shim/code/*.c) shim/base/memory.c
+FUZZ_OBJ := $(FUZZ_SRC:%.c=$(OBJDIR)/%.o)
+FUZZ_LIBS := -l:liblz4.a -l:libzstd.a
+FUZZ_TIME ?= 60
+CLANG ?= clang
+
+define FUZZ_RULE
+$(OBJDIR)/fuzz/replay_$(1): $(OBJDIR)/tests/fuzz/fuzz_$(1).o $(OBJDIR)/tests/fuzz/replay.o $(FUZZ_OBJ)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) -o $$@ $$^ $$(SAN_FLAGS) $$(FUZZ_LIBS)
+
+$(OBJDIR)/fuzz/fuzz_$(1): tests/fuzz/fuzz_$(1).c tests/fuzz/exercise.h $(FUZZ_SRC)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CLANG) -O1 -g -D_GNU_SOURCE -Iinclude -Ishim -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=undefined -o $$@ $$(filter %.c,$$^) $$(FUZZ_LIBS)
+endef
+$(foreach t,$(FUZZ),$(eval $(call FUZZ_RULE,$(t))))
+
+.PHONY: fuzz-replay
+fuzz-replay: $(FUZZ:%=$(OBJDIR)/fuzz/replay_%)
+	@for t in $(FUZZ); do $(OBJDIR)/fuzz/replay_$$t tests/fuzz/corpus/$$t || exit 1; done
+
+.PHONY: fuzz
+fuzz: $(FUZZ:%=$(OBJDIR)/fuzz/fuzz_%)
+	@for t in $(FUZZ); do \
+	    mkdir -p $(OBJDIR)/fuzz/found_$$t && \
+	    $(OBJDIR)/fuzz/fuzz_$$t -max_total_time=$(FUZZ_TIME) -timeout=5 -rss_limit_mb=512 \
+	        -print_final_stats=1 -verbosity=0 -artifact_prefix=$(OBJDIR)/fuzz/ \
+	        $(OBJDIR)/fuzz/found_$$t tests/fuzz/corpus/$$t || exit 1; done
+
+-include $(FUZZ:%=$(OBJDIR)/tests/fuzz/fuzz_%.d)

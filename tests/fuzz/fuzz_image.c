@@ -1,0 +1,9 @@
+/* Whatever a program hands to a load call. */
+#include "exercise.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    exercise_image((struct kgi_bytes){data, size});
+    return 0;
+}
