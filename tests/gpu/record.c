@@ -373,9 +373,6 @@ static void on_function(int step, CUfunction f, CUkernel k)
     case 13: RUN(cuLaunchCooperativeKernel, f, 1, 1, 1, 1, 1, 1, 0, NULL, arguments); break;
     case 14: RUN(cuLaunchCooperativeKernel_ptsz, f, 1, 1, 1, 1, 1, 1, 0, NULL, arguments); break;
     case 15: RUN(cuLaunchCooperativeKernelMultiDevice, &multi, 1, 0); break;
-    case 16: RUN(cuLaunchGrid, f, 1, 1); break;
-    case 17: RUN(cuLaunch, f); break;
-    case 18: RUN(cuLaunchGridAsync, f, 1, 1, NULL); break;
     }
     if (k) {
         CUfunction g = NULL;
@@ -400,56 +397,72 @@ static void on_function(int step, CUfunction f, CUkernel k)
 }
 #define FUNCTION_STEPS 27
 
-/* A graph of one kernel node, made one way, to its launch. ways: add v1, v2, v2 by kern, node v1,
- * node v2. */
-static void on_graph(int way, CUfunction f, CUkernel k)
+/* A graph of one kernel node, made one way, to its launch. */
+enum way { ADD_V1, ADD_V2, ADD_KERNEL, NODE_V1, NODE_V2 };
+
+static CUresult add_node(enum way way, CUgraphNode *n, CUgraph g, CUfunction f, CUkernel k,
+                         const CUDA_KERNEL_NODE_PARAMS_v2 *v2)
+{
+    CUDA_KERNEL_NODE_PARAMS_v1 v1 = {f, 1, 1, 1, 1, 1, 1, 0, v2->kernelParams, NULL};
+    CUgraphNodeParams node = {CU_GRAPH_NODE_TYPE_KERNEL, {0}, {{0}}, 0};
+    memcpy(&node.kernel, v2, sizeof node.kernel);
+    const char *what = k ? "CUkernel" : "CUfunction";
+    switch (way) {
+    case ADD_V1:
+        return line("cuGraphAddKernelNode", what, cu.cuGraphAddKernelNode(n, g, NULL, 0, &v1), " ");
+    case ADD_V2:
+    case ADD_KERNEL:
+        return line("cuGraphAddKernelNode_v2", what, cu.cuGraphAddKernelNode_v2(n, g, NULL, 0, v2),
+                    " ");
+    case NODE_V1:
+        return line("cuGraphAddNode", what, cu.cuGraphAddNode(n, g, NULL, 0, &node), " ");
+    default:
+        return line("cuGraphAddNode_v2", what, cu.cuGraphAddNode_v2(n, g, NULL, NULL, 0, &node),
+                    " ");
+    }
+}
+
+static void on_graph(enum way way, CUfunction f, CUkernel k)
 {
     void *arguments[] = {&out};
-    CUDA_KERNEL_NODE_PARAMS_v1 one = {f, 1, 1, 1, 1, 1, 1, 0, arguments, NULL};
-    CUDA_KERNEL_NODE_PARAMS_v2 two = {f, 1, 1, 1, 1, 1, 1, 0, arguments, NULL, NULL, NULL};
-    CUDA_KERNEL_NODE_PARAMS_v2 by_kernel = {NULL, 1, 1, 1, 1, 1, 1, 0, arguments, NULL, k, NULL};
+    bool by_kernel = k && way >= ADD_KERNEL; /* else the CUkernel is given as a CUfunction */
+    CUDA_KERNEL_NODE_PARAMS_v1 v1 = {f, 1, 1, 1, 1, 1, 1, 0, arguments, NULL};
+    CUDA_KERNEL_NODE_PARAMS_v2 v2 = {by_kernel ? NULL : f, 1, 1, 1, 1, 1, 1, 0, arguments, NULL,
+                                     by_kernel ? k : NULL, NULL};
     CUgraphNodeParams node = {CU_GRAPH_NODE_TYPE_KERNEL, {0}, {{0}}, 0};
-    node.kernel = (CUDA_KERNEL_NODE_PARAMS_v3){NULL, 1, 1, 1, 1, 1, 1, 0, arguments, NULL, k, NULL};
-    if (!k)
-        node.kernel.func = f;
     CUDA_GRAPH_INSTANTIATE_PARAMS params = {0, NULL, NULL, 0};
-    const char *what = k ? "CUkernel" : "CUfunction";
     CUgraph g = NULL;
     CUgraphNode n = NULL, bad = NULL;
     CUgraphExec x = NULL;
-    CUresult r = -1;
+    memcpy(&node.kernel, &v2, sizeof node.kernel);
     cu.cuGraphCreate(&g, 0);
     clear();
-    switch (way) {
-    case 0: r = line("cuGraphAddKernelNode", what, cu.cuGraphAddKernelNode(&n, g, NULL, 0, &one), " "); break;
-    case 1: r = line("cuGraphAddKernelNode_v2", what, cu.cuGraphAddKernelNode_v2(&n, g, NULL, 0, &two), " "); break;
-    case 2:
-        if (!k)
-            return;
-        r = line("cuGraphAddKernelNode_v2(kern)", what, cu.cuGraphAddKernelNode_v2(&n, g, NULL, 0, &by_kernel), " ");
-        break;
-    case 3: r = line("cuGraphAddNode", what, cu.cuGraphAddNode(&n, g, NULL, 0, &node), " "); break;
-    case 4: r = line("cuGraphAddNode_v2", what, cu.cuGraphAddNode_v2(&n, g, NULL, NULL, 0, &node), " "); break;
+    if (add_node(way, &n, g, f, k, &v2))
+        return;
+    if (way == ADD_V1)
+        CALL(cuGraphKernelNodeSetParams, n, &v1);
+    CALL(cuGraphKernelNodeSetParams_v2, n, &v2);
+    CALL(cuGraphNodeSetParams, n, &node);
+    if (way == ADD_V1) {
+        CALL(cuGraphInstantiate, &x, g, &bad, NULL, 0);
+        CALL(cuGraphInstantiate_v2, &x, g, &bad, NULL, 0);
     }
-    if (r)
+    CALL(cuGraphInstantiateWithParams, &x, g, &params);
+    CALL(cuGraphInstantiateWithParams_ptsz, &x, g, &params);
+    if (CALL(cuGraphInstantiateWithFlags, &x, g, 0))
         return;
-    line("cuGraphKernelNodeSetParams_v2", what, cu.cuGraphKernelNodeSetParams_v2(n, k && way > 1 ? &by_kernel : &two), " ");
-    if (way == 0)
-        r = CALL(cuGraphInstantiate, &x, g, &bad, NULL, 0);
-    else if (way == 1)
-        r = CALL(cuGraphInstantiateWithParams, &x, g, &params);
-    else if (way == 2)
-        r = CALL(cuGraphInstantiateWithParams_ptsz, &x, g, &params);
-    else
-        r = CALL(cuGraphInstantiateWithFlags, &x, g, 0);
-    if (r)
-        return;
-    line("cuGraphExecKernelNodeSetParams_v2", what, cu.cuGraphExecKernelNodeSetParams_v2(x, n, k && way > 1 ? &by_kernel : &two), " ");
-    r = way & 1 ? cu.cuGraphLaunch_ptsz(x, NULL) : cu.cuGraphLaunch(x, NULL);
-    line(way & 1 ? "cuGraphLaunch_ptsz" : "cuGraphLaunch", what, r, r ? " " : "marker=%d",
-         r ? 0 : marker());
+    if (way == ADD_V1)
+        CALL(cuGraphExecKernelNodeSetParams, x, n, &v1);
+    CALL(cuGraphExecKernelNodeSetParams_v2, x, n, &v2);
+    CALL(cuGraphExecNodeSetParams, x, n, &node);
+    CUresult r = cu.cuGraphLaunch(x, NULL);
+    int value = r ? 0 : marker();
+    line("cuGraphLaunch", "", r, r ? " " : "marker=%d", value);
+    clear();
+    r = cu.cuGraphLaunch_ptsz(x, NULL);
+    value = r ? 0 : marker();
+    line("cuGraphLaunch_ptsz", "", r, r ? " " : "marker=%d", value);
 }
-#define GRAPH_WAYS 5
 
 static void on_library(int step, CUlibrary lib)
 {
@@ -480,7 +493,8 @@ static void on_library(int step, CUlibrary lib)
         if (!cu.cuLibraryGetModule(&m, lib)) {
             CALL(cuModuleGetFunction, &f, m, "marker");
             line("cuModuleGetFunction(nosuch)", "", cu.cuModuleGetFunction(&f, m, "nosuch"), " ");
-            line("cuModuleGetFunctionCount", "", cu.cuModuleGetFunctionCount(&n, m), "count=%u", n);
+            CUresult r = cu.cuModuleGetFunctionCount(&n, m);
+            line("cuModuleGetFunctionCount", "", r, "count=%u", n);
             CALL(cuModuleEnumerateFunctions, &f, 1, m);
         }
         break;
@@ -489,59 +503,92 @@ static void on_library(int step, CUlibrary lib)
 }
 #define LIBRARY_STEPS 10
 
+static CUkernel new_kernel(struct image *im)
+{
+    CUlibrary lib = NULL;
+    CUkernel k = NULL;
+    CUresult r = cu.cuLibraryLoadData(&lib, im->bytes, NULL, NULL, 0, NULL, NULL, 0);
+    if (!r)
+        r = cu.cuLibraryGetKernel(&k, lib, "marker");
+    driver_log[driver_log_length = 0] = 0;
+    return r ? NULL : k;
+}
+
+static CUfunction new_function(struct image *im)
+{
+    CUmodule m = NULL;
+    CUfunction f = NULL;
+    CUresult r = cu.cuModuleLoadData(&m, im->bytes);
+    if (!r)
+        r = cu.cuModuleGetFunction(&f, m, "marker");
+    driver_log[driver_log_length = 0] = 0;
+    return r ? NULL : f;
+}
+
 static void route_after_library(struct image *im)
 {
-    for (int step = 0; step < LIBRARY_STEPS + FUNCTION_STEPS + GRAPH_WAYS; step++) {
+    for (int step = 0; step < LIBRARY_STEPS; step++) {
         CUlibrary lib = NULL;
-        CUkernel k = NULL;
         CUresult r = cu.cuLibraryLoadData(&lib, im->bytes, NULL, NULL, 0, NULL, NULL, 0);
         driver_log[driver_log_length = 0] = 0;
         if (r) {
             line("cuLibraryLoadData", "", r, " ");
             return;
         }
-        if (step < LIBRARY_STEPS) {
-            on_library(step, lib);
-            continue;
-        }
-        if (cu.cuLibraryGetKernel(&k, lib, "marker"))
-            return;
-        driver_log[driver_log_length = 0] = 0;
-        if (step < LIBRARY_STEPS + FUNCTION_STEPS)
-            on_function(step - LIBRARY_STEPS, (CUfunction)k, k);
-        else
-            on_graph(step - LIBRARY_STEPS - FUNCTION_STEPS, (CUfunction)k, k);
+        on_library(step, lib);
+    }
+    for (int step = 0; step < FUNCTION_STEPS; step++) {
+        CUkernel k = new_kernel(im);
+        if (k)
+            on_function(step, (CUfunction)k, k);
     }
 }
 
 static void route_after_module(struct image *im)
 {
-    for (int step = 0; step < FUNCTION_STEPS + GRAPH_WAYS; step++) {
-        CUmodule m = NULL;
-        CUfunction f = NULL;
-        CUresult r = cu.cuModuleLoadData(&m, im->bytes);
-        if (r) {
-            line("cuModuleLoadData", "", r, " ");
-            return;
-        }
-        if (step == 0) {
-            unsigned n = 0;
-            line("cuModuleGetFunction(nosuch)", "", cu.cuModuleGetFunction(&f, m, "nosuch"), " ");
-            r = cu.cuModuleGetFunctionCount(&n, m);
-            line("cuModuleGetFunctionCount", "", r, "count=%u", n);
-            CALL(cuModuleEnumerateFunctions, &f, 1, m);
-        }
-        r = cu.cuModuleGetFunction(&f, m, "marker");
-        driver_log[driver_log_length = 0] = 0;
-        if (r) {
-            line("cuModuleGetFunction", "", r, " ");
-            return;
-        }
-        if (step < FUNCTION_STEPS)
+    CUmodule m = NULL;
+    CUfunction f = NULL;
+    unsigned n = 0;
+    if (CALL(cuModuleLoadData, &m, im->bytes))
+        return;
+    line("cuModuleGetFunction(nosuch)", "", cu.cuModuleGetFunction(&f, m, "nosuch"), " ");
+    CUresult r = cu.cuModuleGetFunctionCount(&n, m);
+    line("cuModuleGetFunctionCount", "", r, "count=%u", n);
+    CALL(cuModuleEnumerateFunctions, &f, 1, m);
+    for (int step = 0; step < FUNCTION_STEPS; step++)
+        if ((f = new_function(im)))
             on_function(step, f, NULL);
-        else
-            on_graph(step - FUNCTION_STEPS, f, NULL);
+}
+
+/* Each way of making a graph is a route of its own: some crash when given a CUkernel. */
+static void route_graph_library_kernel(struct image *im)
+{
+    CUkernel k = new_kernel(im);
+    on_graph(ADD_KERNEL, (CUfunction)k, k);
+}
+#define GRAPH(name, way)                                                                           \
+    static void route_graph_library_##name(struct image *im)                                       \
+    {                                                                                              \
+        CUkernel k = new_kernel(im);                                                               \
+        on_graph(way, (CUfunction)k, k);                                                           \
+    }                                                                                              \
+    static void route_graph_module_##name(struct image *im)                                        \
+    {                                                                                              \
+        on_graph(way, new_function(im), NULL);                                                     \
     }
+GRAPH(v1, ADD_V1)
+GRAPH(v2, ADD_V2)
+GRAPH(node_v1, NODE_V1)
+GRAPH(node_v2, NODE_V2)
+
+/* No block shape was set and no argument given: what they return is all that counts here. */
+static void route_obsolete(struct image *im)
+{
+    CUfunction f = new_function(im);
+    CALL(cuLaunch, f);
+    CALL(cuLaunchGrid, f, 1, 1);
+    CALL(cuLaunchGridAsync, f, 1, 1, NULL);
+    poisoned = true;
 }
 
 /* ---- routes without an image ------------------------------------------------------------------ */
@@ -570,7 +617,12 @@ static void route_handles(struct image *im)
     CALL(cuGraphLaunch, x, NULL);
     CALL(cuModuleUnload, NULL);
     CALL(cuLibraryUnload, NULL);
+    CALL(cuDeviceGet, &device, 99);
+    const void *table = NULL;
+    CUuuid unknown = {"no such table 1"};
+    CALL(cuGetExportTable, &table, &unknown);
     cu.cuCtxSetCurrent(NULL);
+    CALL(cuCtxGetDevice, &device);
     static const char text[] = ".version 7.0\n.target sm_80\n.address_size 64\n";
     line("cuModuleLoadData(no context)", "", cu.cuModuleLoadData(&m, text), " ");
     line("cuLibraryLoadData(no context)", "",
@@ -651,11 +703,15 @@ static int find_driver(struct dl_phdr_info *info, size_t size, void *data)
     return 1;
 }
 
+static char untouched;
+
 static const char *symbol_of(void *p)
 {
     Dl_info info;
     if (!p)
         return "NULL";
+    if (p == &untouched)
+        return "untouched";
     for (size_t i = 0; i < COUNT(names); i++)
         if (dlsym(libcuda, names[i]) == p)
             return names[i];
@@ -667,7 +723,7 @@ static const char *symbol_of(void *p)
 /* Every base name, as programs ask for it, for old and new versions and for each flag. */
 static void proc_names(const char *base)
 {
-    static const int versions[] = {4000, 7000, 10000, 11030, 12000, 13000, 99990};
+    static const int versions[] = {4000, 7000, 10000, 11030, 12000, 12080, 12090, 13000, 99990};
     char last[512] = "";
     for (size_t v = 0; v < COUNT(versions); v++) {
         char detail[512], api[128], what[64];
@@ -675,14 +731,14 @@ static void proc_names(const char *base)
         int n = 0;
         for (unsigned flags = 0; flags < 3; flags++) {
             static const char *const kind[] = {"default", "legacy", "per-thread"};
-            void *p = NULL;
+            void *p = &untouched;
             CUdriverProcAddressQueryResult status = -1;
             CUresult r = cu.cuGetProcAddress_v2(base, &p, versions[v], flags, &status);
             n += snprintf(detail + n, sizeof detail - (size_t)n, " %s=%s(%d,%d)", kind[flags],
                           symbol_of(p), (int)r, (int)status);
             result = flags ? result : r;
         }
-        void *old = NULL;
+        void *old = &untouched;
         CUresult r = cu.cuGetProcAddress(base, &old, versions[v], 0);
         snprintf(detail + n, sizeof detail - (size_t)n, " 11.3form=%s(%d)", symbol_of(old), (int)r);
         if (!strcmp(detail, last)) /* as for the version before: one line says it */
@@ -710,7 +766,7 @@ static void route_proc(struct image *im)
         for (const char *const *s = (const char *const[]){"_ptsz", "_ptds", "_v2", NULL}; *s; s++)
             if (strlen(base) > strlen(*s) && !strcmp(base + strlen(base) - strlen(*s), *s))
                 base[strlen(base) - strlen(*s)] = 0;
-        if (strcmp(base, last))
+        if (strcmp(base, last) && !strstr(names[i], "_ptds"))
             proc_names(base);
         snprintf(last, sizeof last, "%s", base);
     }
@@ -718,14 +774,45 @@ static void route_proc(struct image *im)
     proc_names("cuLaunchKernel_ptsz");
     proc_names("cuGetProcAddress_v2");
     proc_names("cuModuleGetGlobal_v2");
+    void *p = &untouched;
+    CUresult r = cu.cuGetProcAddress_v2("cuLaunchKernel", &p, 12000, 0, NULL);
+    line("cuLaunchKernel(no status)", "", r, "%s", symbol_of(p));
+    p = &untouched;
+    r = cu.cuGetProcAddress_v2("cuNoSuchFunction", &p, 12000, 0, NULL);
+    line("cuNoSuchFunction(no status)", "", r, "%s", symbol_of(p));
+}
+
+static void route_proc_no_pfn(struct image *im)
+{
+    (void)im;
+    CALL(cuGetProcAddress_v2, "cuLaunchKernel", NULL, 12000, 0, NULL);
+}
+
+static void route_proc_no_name(struct image *im)
+{
     void *p = NULL;
-    line("cuLaunchKernel(no status)", "", cu.cuGetProcAddress_v2("cuLaunchKernel", &p, 12000, 0, NULL),
-         "%s", symbol_of(p));
-    line("cuNoSuchFunction(no status)", "",
-         cu.cuGetProcAddress_v2("cuNoSuchFunction", &p, 12000, 0, NULL), "%s", symbol_of(p));
-    line("cuLaunchKernel(no pfn)", "", cu.cuGetProcAddress_v2("cuLaunchKernel", NULL, 12000, 0, NULL),
-         " ");
-    line("cuLaunchKernel(no name)", "", cu.cuGetProcAddress_v2(NULL, &p, 12000, 0, NULL), " ");
+    (void)im;
+    CALL(cuGetProcAddress_v2, NULL, &p, 12000, 0, NULL);
+}
+
+/* Before cuInit. */
+static void route_uninitialised(struct image *im)
+{
+    CUmodule m = NULL;
+    CUlibrary lib = NULL;
+    CUcontext context = NULL;
+    CUdevice d = 0;
+    const char *text = NULL;
+    int value = 0;
+    (void)im;
+    CALL(cuDriverGetVersion, &value);
+    CALL(cuGetErrorName, 209, &text);
+    CALL(cuDeviceGetCount, &value);
+    CALL(cuDeviceGet, &d, 0);
+    CALL(cuCtxGetCurrent, &context);
+    CALL(cuModuleLoadData, &m, "");
+    CALL(cuLibraryLoadData, &lib, "", NULL, NULL, 0, NULL, NULL, 0);
+    CALL(cuLaunchKernel, NULL, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL);
 }
 
 static void route_errors(struct image *im)
@@ -780,8 +867,12 @@ static const struct {
     ROUTE(module), ROUTE(ex), ROUTE(ex_prefer_ptx), ROUTE(ex_prefer_binary), ROUTE(fatbinary),
     ROUTE(module_file), ROUTE(library), ROUTE(library_preserved), ROUTE(library_file),
     ROUTE(wrapper1), ROUTE(wrapper2), ROUTE(wrapper3), ROUTE(wrapper_magic), ROUTE(rdc),
-    ROUTE(link), ROUTE(after_library), ROUTE(after_module), ROUTE(handles), ROUTE(cache),
-    ROUTE(proc), ROUTE(errors), ROUTE(device)};
+    ROUTE(link), ROUTE(after_library), ROUTE(after_module), ROUTE(graph_library_v1),
+    ROUTE(graph_library_v2), ROUTE(graph_library_kernel), ROUTE(graph_library_node_v1),
+    ROUTE(graph_library_node_v2), ROUTE(graph_module_v1), ROUTE(graph_module_v2),
+    ROUTE(graph_module_node_v1), ROUTE(graph_module_node_v2),
+    ROUTE(obsolete), ROUTE(handles), ROUTE(uninitialised), ROUTE(cache), ROUTE(proc),
+    ROUTE(proc_no_pfn), ROUTE(proc_no_name), ROUTE(errors), ROUTE(device)};
 
 /* mode -> the one variable that it sets; beside it only CUDA_CACHE_DISABLE=1 is set. */
 static const char *const modes[][3] = {{"lazy", "CUDA_MODULE_LOADING", "LAZY"},
@@ -798,7 +889,10 @@ static const struct {
     {"device", "-", "default lazy eager"},
     {"errors", "-", "lazy"},
     {"proc", "-", "lazy"},
+    {"proc_no_pfn", "-", "lazy"},
+    {"proc_no_name", "-", "lazy"},
     {"handles", "-", "lazy"},
+    {"uninitialised", "-", "lazy"},
     {"cache", "-", "lazy"},
     {"module", "*", "lazy eager"},
     {"library", "*", "lazy eager"},
@@ -834,6 +928,16 @@ static const struct {
                       "sm_90.cubin pick_other_kernel_ab.fatbin kind_40_ptx.fatbin",
      "lazy eager"},
     {"after_module", "sm_90.fatbin compute_80.fatbin pick_other_kernel_ab.fatbin", "lazy eager"},
+    {"obsolete", "sm_90.fatbin compute_80.fatbin", "lazy"},
+    {"graph_library_v1", "sm_90.fatbin compute_80.fatbin", "lazy"},
+    {"graph_library_v2", "sm_90.fatbin compute_80.fatbin", "lazy"},
+    {"graph_library_kernel", "sm_90.fatbin compute_80.fatbin", "lazy"},
+    {"graph_library_node_v1", "sm_90.fatbin compute_80.fatbin", "lazy"},
+    {"graph_library_node_v2", "sm_90.fatbin compute_80.fatbin", "lazy"},
+    {"graph_module_v1", "sm_90.fatbin compute_80.fatbin", "lazy"},
+    {"graph_module_v2", "sm_90.fatbin compute_80.fatbin", "lazy"},
+    {"graph_module_node_v1", "sm_90.fatbin compute_80.fatbin", "lazy"},
+    {"graph_module_node_v2", "sm_90.fatbin compute_80.fatbin", "lazy"},
 };
 
 static char all[2048][96];
@@ -868,7 +972,7 @@ static bool wanted(const char *patterns, const char *name)
 
 /* ---- one worker: a route, a mode, a range of images -------------------------------------------- */
 
-static const char *start_driver(void)
+static const char *start_driver(const char *route)
 {
     libcuda = dlopen("libcuda.so.1", RTLD_NOW);
     if (!libcuda)
@@ -879,6 +983,8 @@ static const char *start_driver(void)
     LOOK_UP(name, parameters) LOOK_UP(name##_ptsz, parameters)
     KG_CUDA_FUNCTIONS(LOOK_UP, LOOK_UPS)
     caller = (pid_t)syscall(SYS_gettid);
+    if (!strcmp(route, "uninitialised"))
+        return NULL;
     CUresult r = cu.cuInit(0);
     if (r) {
         static char text[64];
@@ -898,7 +1004,7 @@ static const char *start_driver(void)
 
 static int worker(const char *route, const char *mode, char **images, int count)
 {
-    const char *why = start_driver();
+    const char *why = start_driver(route);
     if (why) {
         fprintf(stderr, "record: %s\n", why);
         return NO_START;
@@ -1051,7 +1157,7 @@ int main(int argc, char **argv)
     cases = argv[1];
     pid_t pid = fork(); /* a driver must never be started in a process that forks later */
     if (!pid) {
-        const char *why = start_driver();
+        const char *why = start_driver("device");
         if (why)
             fprintf(stderr, "record: no driver to record: %s\n", why);
         _exit(why ? 1 : 0);
