@@ -69,7 +69,8 @@ static void *reader(void *context)
 {
     uint64_t seen = 0;
 
-    while (!atomic_load(&stop))
+    pthread_barrier_wait(context);
+    do {
         for (uint64_t i = 0; i < KEYS; i++) {
             uint64_t value = kgi_map_get(&shared, key_of(i));
 
@@ -79,19 +80,22 @@ static void *reader(void *context)
                 return "a key that is always there was not";
             seen += value != 0;
         }
-    (void)context;
+    } while (!atomic_load(&stop));
     return seen ? NULL : "nothing seen";
 }
 
 static void readers_beside_a_writer(void **state)
 {
+    pthread_barrier_t start;
     pthread_t threads[3];
 
     (void)state;
+    pthread_barrier_init(&start, NULL, 4);
     for (uint64_t i = 0; i < 10; i++)
         kgi_map_set(&shared, key_of(i), (i + 1) << 8);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, reader, NULL), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, reader, &start), 0);
+    pthread_barrier_wait(&start);
     for (int turn = 0; turn < 300000; turn++) {
         uint64_t i = 10 + random_number() % (KEYS - 10);
 
@@ -102,7 +106,8 @@ static void readers_beside_a_writer(void **state)
         void *trouble;
 
         pthread_join(threads[i], &trouble);
-        assert_null(trouble);
+        if (trouble)
+            fail_msg("%s", (const char *)trouble);
     }
 }
 
