@@ -5,5 +5,6 @@
 # tests/gpu/prepare.sh); installs nothing. KGUARD_SO=build-gpu/inert.so shows that the checks can
 # fail. Results go to $OUT, or to build-gpu/results.
 cd "$(dirname "$0")/../.." || exit 2
+export PATH="$PATH:${CUDA_HOME:-/usr/local/cuda}/bin"
 export OUT="${OUT:-$PWD/build-gpu/results}"
 exec python3 -u tests/gpu/check.py "$@"

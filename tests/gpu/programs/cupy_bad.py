@@ -6,6 +6,7 @@ import cupy as cp
 
 
 def load(path):
+    cp.zeros(1)  # makes the context
     with open(path, "rb") as f:
         module = cp.cuda.function.Module()
         module.load(f.read())

@@ -1,9 +1,9 @@
-"""JAX: a jitted function and its gradient."""
+"""JAX: jitted functions and a gradient. Products of small integers are exact whatever algorithm the
+autotuner picks, so that two runs can be compared bit by bit."""
 import hashlib
 import os
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-os.environ.setdefault("XLA_FLAGS", "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0")
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,13 +14,13 @@ def show(name, array):
 
 
 def f(x, w):
-    return jnp.tanh(x @ w).sum() + jnp.sort(x[0])[0]
+    return ((x @ w) ** 2).sum() / 1024
 
 
 key = jax.random.key(1)
-x = jax.random.normal(key, (128, 256))
-w = jax.random.normal(key, (256, 64))
+x = jnp.round(jax.random.normal(key, (128, 64)))
+w = jnp.round(jax.random.normal(key, (64, 32)))
 print(jax.devices()[0].platform)
-show("value", jax.jit(f)(x, w))
+show("product", jax.jit(lambda x, w: jnp.tanh((x @ w) / 64))(x, w))
 show("gradient", jax.jit(jax.grad(f, argnums=1))(x, w))
-show("scan", jax.jit(lambda v: jnp.cumsum(jnp.sin(v)))(x.reshape(-1)))
+show("sort", jax.jit(lambda v: jnp.sort(jnp.sin(v)))(x.reshape(-1)))
