@@ -18,6 +18,9 @@ KG_CFLAGS := -std=gnu11 $(WARN) -fPIC -fvisibility=hidden -ftls-model=initial-ex
              -fno-stack-protector -U_FORTIFY_SOURCE -D_GNU_SOURCE -fno-math-errno \
              -fasynchronous-unwind-tables -Iinclude -Ishim -MMD -MP
 SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+# -nostdlib leaves out their runtimes too.
+SAN_LIBS := $(if $(findstring address,$(SAN)),-lasan) $(if $(findstring undefined,$(SAN)),-lubsan) \
+            $(if $(findstring thread,$(SAN)),-ltsan)
 
 ROOMS := base code rules report watch doors
 SRC := $(foreach room,$(ROOMS),$(wildcard shim/$(room)/*.c))
@@ -54,7 +57,7 @@ $(OBJDIR)/libkguard.so: $(OBJ) $(OBJDIR)/libkguard.map
 	$(Q)$(CC) -shared -o $@ $(OBJ) $(SAN_FLAGS) $(LDFLAGS) \
 	    -Wl,--version-script=$(OBJDIR)/libkguard.map -Wl,-z,defs -Wl,-z,nodelete -Wl,-z,now \
 	    -Wl,-z,relro -Wl,-Bsymbolic -Wl,--as-needed -Wl,--exclude-libs,ALL -Wl,-soname,libkguard.so \
-	    -nostdlib $(STATIC_LIBS) -lgcc -lc
+	    -nostdlib $(STATIC_LIBS) $(SAN_LIBS) -lgcc -lc
 
 # Static, PIC archives; each is decided by the gates in tests/gates.
 STATIC_LIBS = -l:liblz4.a -l:libzstd.a /usr/lib/llvm-14/lib/libunwind.a -l:libsupc++.a
