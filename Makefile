@@ -32,7 +32,7 @@ CORE := $(filter-out $(OBJDIR)/shim/doors/%,$(OBJ))
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 
-include tests/tests.mk
+include tests/tests.mk tests/gpu/gpu.mk
 
 .DEFAULT_GOAL := all
 .PHONY: all

@@ -115,6 +115,10 @@ void kgi_lock(struct kgi_lock *lock);
 void kgi_unlock(struct kgi_lock *lock);
 /* The kernel's id of this thread. */
 int kgi_thread_id(void);
+/* The one word of thread-local memory there is. The doors keep numbers up to KGI_THREAD_WORD_DOORS in
+ * it, the stack walk an address. */
+extern __thread uintptr_t kgi_thread_word __attribute__((visibility("hidden")));
+#define KGI_THREAD_WORD_DOORS ((uintptr_t)0xffffff)
 
 /* ---- map.c: word -> word, read without a lock --------------------------------------------------- */
 

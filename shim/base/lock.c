@@ -15,6 +15,8 @@
 
 #define SPINS 200
 
+__thread uintptr_t kgi_thread_word;
+
 static void relax(void)
 {
 #if defined(__x86_64__)

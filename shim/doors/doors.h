@@ -38,9 +38,8 @@ void kgi_driver_keep(void);
 
 /* ---- runtime.c ----------------------------------------------------------------------------------------- */
 
-/* This thread's one word: how deep it is in runtime doors (low 16 bits), and which runtime it used
- * last (index + 1, above). */
-extern __thread uintptr_t kgi_thread_word __attribute__((visibility("hidden")));
+/* What the doors keep in kgi_thread_word: how deep this thread is in runtime doors (low 16 bits), and
+ * which runtime it used last (index + 1, above). */
 #define KGI_DEPTH ((uintptr_t)0xffff)
 
 /* ---- drvlog.c: failures of runtimes that cannot be seen ------------------------------------------------ */

@@ -20,6 +20,24 @@ static void start(void)
     kgi_audit();
 }
 
+/* At the end of a process that was to be audited: what was loaded since, or that nothing was seen.
+ * Calls no driver. */
+static void __attribute__((destructor)) finish(void)
+{
+    struct kgi_object driver;
+
+    /* The settings are read last: a process without CUDA makes no system call of ours. */
+    if (!kgi_machine_is_ready() && !kgi_object_named("libcuda.so", &driver))
+        return;
+    if (kgi_options()->off || !kgi_log_enabled(KGI_INFO))
+        return;
+    if (kgi_machine_is_ready())
+        kgi_audit();
+    else
+        kgi_log(KGI_INFO, "libcuda.so.1 is loaded, but no call to it passed libkguard: it was not "
+                          "used, or through RTLD_DEEPBIND, dlmopen or dlvsym");
+}
+
 /* A runtime that loads everything at start-up (CUDA_MODULE_LOADING=EAGER, and every runtime before
  * 11.7) meets its unusable images before anyone wants them. The shared ones are known by their name,
  * a static one by the variable. */

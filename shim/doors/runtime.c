@@ -52,8 +52,6 @@ static struct kgi_map by_stub; /* host stub or handle -> index + 1 */
 static struct kgi_map by_page; /* code page of a caller, generation -> index + 1 */
 static _Atomic uint64_t generation;
 
-__thread uintptr_t kgi_thread_word;
-
 /* ---- which runtime ----------------------------------------------------------------------------------- */
 
 static struct runtime *known_runtime(const struct kgi_object *object)
@@ -180,8 +178,13 @@ static void failed(struct kgi_call *call, const void *handle, const char *name)
 
     if (kgi_options()->off)
         return;
+    /* nvcc 13's host code looks a kernel up once and launches what it got, so after a failed look-up
+     * it launches NULL, for ever: that kernel is the one this thread failed to find a moment ago,
+     * later the one that failed at the same place. */
     if (handle)
         kgi_handle_get(handle, &kernel);
+    else if (call->use == KGI_USE_LAUNCH && !kgi_thread_sought(&kernel))
+        kgi_handle_get(call->caller, &kernel);
     if (kgi_inner_take(&inner_call, &inner_kernel)) {
         if (!kernel.image)
             kernel.image = inner_kernel.image;
@@ -191,6 +194,8 @@ static void failed(struct kgi_call *call, const void *handle, const char *name)
     if (name && !kernel.name)
         kernel.name = kgi_name(name);
     if (kgi_failure_family(call->result)) {
+        if (!handle && call->use == KGI_USE_LAUNCH)
+            kgi_handle_set(call->caller, kernel.image, kernel.name);
         kgi_failure(call, &kernel);
         kgi_thread_failed(call, &kernel);
     }
@@ -258,7 +263,7 @@ static void found(const void *handle, const void *container, const char *name,
 #define ALIAS(to, from)                                                                            \
     if (result == 0 && to)                                                                         \
         alias(*to, from, r);                                                                       \
-    NOTE(KGI_USE_LAUNCH, from, NULL, false)
+    NOTE(KGI_USE_FIND, from, NULL, false)
 #define FIND(to, container, name)                                                                  \
     if (result == 0 && to)                                                                         \
         found(*to, container, name, r);                                                            \

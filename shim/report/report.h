@@ -79,7 +79,7 @@ struct kgi_frame {
     struct kgi_object object;
     const char *symbol;      /* mangled, from the file's .symtab or .dynsym; NULL when none; points
                                 into the struct's own buffer */
-    char symbol_buffer[256];
+    char symbol_buffer[1024];
     char path[256];          /* the object's file */
 };
 /* The calling thread's stack, innermost first, at most room frames; frames of libkguard itself are

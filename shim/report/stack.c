@@ -19,12 +19,12 @@
 
 void abort(void) __attribute__((noreturn));
 
-static __thread void **escape; /* where abort() goes while this thread walks its stack */
-
+/* While this thread walks its stack, its one word holds where abort() goes: an address, far above
+ * what the doors keep in it. */
 void abort(void)
 {
-    if (escape)
-        __builtin_longjmp(escape, 1);
+    if (kgi_thread_word > KGI_THREAD_WORD_DOORS)
+        __builtin_longjmp((void **)kgi_thread_word, 1);
     for (;;) /* not libunwind's: what abort() does where nobody catches it */
         syscall(SYS_tgkill, getpid(), kgi_thread_id(), SIGKILL);
 }
@@ -32,6 +32,7 @@ void abort(void)
 struct walk {
     struct kgi_frame *frames;
     size_t room, count;
+    uintptr_t word;
     struct kgi_object self;
 };
 
@@ -73,11 +74,12 @@ static void __attribute__((noinline)) walk(struct walk *w)
 {
     void *back[5];
 
+    w->word = kgi_thread_word;
     if (__builtin_setjmp(back) == 0) {
-        escape = back;
+        kgi_thread_word = (uintptr_t)back;
         steps(w);
     }
-    escape = NULL;
+    kgi_thread_word = w->word;
 }
 
 /* Whether the file on disk is the one that is mapped: a package upgraded under a running program
@@ -126,7 +128,7 @@ static void name_frames(struct kgi_frame *frames, size_t count)
 
 size_t kgi_stack(struct kgi_frame *frames, size_t room, bool with_symbols)
 {
-    struct walk w = {frames, room, 0, {0}};
+    struct walk w = {frames, room, 0, 0, {0}};
     int saved = errno;
 
     kgi_object_at((const void *)(uintptr_t)kgi_stack, &w.self);

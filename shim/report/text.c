@@ -439,7 +439,7 @@ static void add_sentence(struct kgi_text *out, const struct kgi_diagnosis *d)
     if (d->message)
         kgi_text_add_safe(out, d->message);
     if (d->count > 1)
-        kgi_text_add(out, " (%llu times)", (unsigned long long)d->count);
+        kgi_text_add(out, " (%llu failed calls in all)", (unsigned long long)d->count);
     kgi_text_add(out, "\n");
 }
 

@@ -49,8 +49,8 @@ enum cause {
  * the whole 12.x family; {nvcc} "nvcc >= 12.8"; {toolkit} "CUDA >= 12.8"; {cu} 128, a toolkit that
  * compiles for the GPU; {torch} "PyTorch >= 2.7 and ", {withtorch} " (PyTorch >= 2.7)", both
  * empty where any will do; {gencode} nvcc's options; {held} target of the explaining code, {on}
- * where it runs; {isa} its PTX version; {driver} ">= 575.51.03"; {cuda} 12.9, the driver's version
- * needed.
+ * where it runs; {isa} "PTX 8.8", its version; {driver} ">= 575.51.03"; {cuda} 12.9, the driver's
+ * version needed.
  */
 static const struct row {
     unsigned causes;
@@ -65,13 +65,13 @@ static const struct row {
      "unset CUDA_FORCE_PTX_JIT: it makes the driver ignore the {held} code held here, which runs "
      "on {sm}"},
     {PTX_TOO_NEW, ANY, "",
-     "upgrade the driver to {driver}, which reads this PTX {isa} (CUDA {cuda}), or use a build "
+     "upgrade the driver to {driver}, which reads this {isa} (CUDA {cuda}), or use a build "
      "with {sm} SASS: {gencode}"},
     {PTX_UNKNOWN, ANY, "",
-     "upgrade the driver: it does not read PTX {isa} yet; or use a build with {sm} SASS: "
+     "upgrade the driver: it does not read {isa} yet; or use a build with {sm} SASS: "
      "{gencode}"},
     {PTX_NEVER, ANY, "",
-     "no driver for {sm} reads PTX {isa}: use a build with {sm} SASS ({nvcc}, {gencode})"},
+     "no driver for {sm} reads {isa}: use a build with {sm} SASS ({nvcc}, {gencode})"},
     {ZSTD, ANY, "",
      "upgrade the driver to {driver}, or rebuild {name} without zstd: nvcc -Xfatbin "
      "-compress-mode=speed"},
@@ -122,8 +122,8 @@ static const struct row {
      "FlashAttention 3 is made for sm_90a and cannot be rebuilt for {sm}: select FlashAttention "
      "2 or PyTorch's SDPA instead"},
     {SPECIFIC, ANY, "",
-     "{held} code runs on {on} only, and the check that chose it on {sm} is wrong: switch that "
-     "kernel off, or use a build of {name} for {sm} ({nvcc})"},
+     "{held} code runs on {on} only: a check that chooses it on {sm} is wrong; switch that kernel "
+     "off, or use a build of {name} for {sm} ({nvcc})"},
 
     /* ---- torch: a wheel, never a rebuild ---- */
     {NO_CODE | CPU_ONLY, 37, 37, "/torch/lib/",
@@ -164,17 +164,26 @@ static const struct row {
      "rebuild xformers with TORCH_CUDA_ARCH_LIST=\"8.0 {cc}\" XFORMERS_DISABLE_FLASH_ATTN=1 "
      "(needs {torch}{nvcc}), or uninstall it if it is optional"},
     {NO_CODE, SOC, "flash_attn_2_cuda",
-     "flash-attn's setup.py has no {sm}: use a wheel of it made for Jetson, or select PyTorch's "
-     "SDPA instead"},
+     "use a flash-attn build made for {sm} (its setup.py ignores TORCH_CUDA_ARCH_LIST), or select "
+     "PyTorch's SDPA instead"},
     {NO_CODE, 30, 79, "flash_attn_2_cuda",
      "FlashAttention 2 needs sm_80 or newer, so no build of it runs on {sm}: select PyTorch's "
      "SDPA instead"},
     {NO_CODE, 80, 89, "flash_attn_2_cuda",
      "FLASH_ATTENTION_FORCE_BUILD=TRUE FLASH_ATTN_CUDA_ARCHS=80 pip install --force-reinstall "
      "--no-deps --no-cache-dir --no-build-isolation flash-attn"},
-    {NO_CODE, 90, 129, "flash_attn_2_cuda",
+    {NO_CODE, 101, 101, "flash_attn_2_cuda",
+     "use a flash-attn build made for {sm} (its setup.py ignores TORCH_CUDA_ARCH_LIST), or select "
+     "PyTorch's SDPA instead"},
+    {NO_CODE, 90, 109, "flash_attn_2_cuda",
      "FLASH_ATTENTION_FORCE_BUILD=TRUE FLASH_ATTN_CUDA_ARCHS={major} pip install "
      "--force-reinstall --no-deps --no-cache-dir --no-build-isolation flash-attn ({nvcc})"},
+    {NO_CODE, 120, 129, "flash_attn_2_cuda",
+     "FLASH_ATTENTION_FORCE_BUILD=TRUE FLASH_ATTN_CUDA_ARCHS={major} pip install "
+     "--force-reinstall --no-deps --no-cache-dir --no-build-isolation flash-attn ({nvcc})"},
+    {NO_CODE, ANY, "flash_attn_2_cuda",
+     "use a flash-attn build made for {sm} (its setup.py ignores TORCH_CUDA_ARCH_LIST), or select "
+     "PyTorch's SDPA instead"},
     {NO_CODE, 103, 103, "/triton/",
      "use triton >= 3.6, whose ptxas knows {sm} (upgrade torch, which brings it), then delete "
      "~/.triton/cache"},
@@ -600,8 +609,11 @@ static void add_on(struct line *line, const struct facts *f)
 
 static void add_isa(struct line *line, const struct facts *f)
 {
-    if (f->code)
+    add(line, "PTX");
+    if (f->code && f->code->kind != KGI_CUBIN) {
+        add(line, " ");
         add_dotted(line, f->code->major, f->code->minor);
+    }
 }
 
 static void add_cuda(struct line *line, const struct facts *f)

@@ -10,33 +10,38 @@
 
 struct walk {
     const struct kgi_object *object;
+    struct kgi_section relocatable; /* size 0 where there is none */
     int (*each)(struct kgi_image *image, void *context);
     void *context;
 };
 
-/* The wrapper is looked at where it lies in memory: relocated, and as the runtime sees it. */
+/* The wrapper is looked at where it lies in memory: relocated, and as the runtime sees it. Those of
+ * relocatable code (-rdc) are not registered themselves; the device link's wrapper leads to them. */
 static int wrapper_found(uint64_t wrapper_address, uint64_t fatbin_offset, void *context)
 {
     const struct walk *walk = context;
-    struct kgi_image *image =
-        kgi_image_at((const void *)(walk->object->base + wrapper_address), NULL);
+    struct kgi_image *image;
 
-    (void)fatbin_offset;
+    if (fatbin_offset - walk->relocatable.offset < walk->relocatable.size)
+        return 0;
+    image = kgi_image_at((const void *)(walk->object->base + wrapper_address), NULL);
     return image ? walk->each(image, walk->context) : 0;
 }
 
 static void each_image(const struct kgi_object *object,
                        int (*each)(struct kgi_image *image, void *context), void *context)
 {
-    struct walk walk = {object, each, context};
+    struct walk walk = {.object = object, .each = each, .context = context};
     struct kgi_bytes file;
     char path[512];
 
     if (!object->low || !kgi_object_path(object, path, sizeof path))
         return;
     file = kgi_file_map(path, SIZE_MAX);
-    if (file.size)
+    if (file.size) {
+        kgi_elf_section_named(file, "__nv_relfatbin", &walk.relocatable);
         kgi_elf_wrappers(file, wrapper_found, &walk);
+    }
     kgi_file_unmap(file);
 }
 
@@ -102,15 +107,22 @@ static bool same_code(const struct kgi_code *a, const struct kgi_code *b)
            a->packing == b->packing && !((a->traits ^ b->traits) & KGI_T_RELOCATABLE);
 }
 
+static bool is_known(const struct collected *c, const struct kgi_code *code)
+{
+    for (size_t i = 0; i < c->code_count; i++)
+        if (same_code(code, &c->codes[i]))
+            return true;
+    return false;
+}
+
 /* Only code with kernels counts: every program linked by nvcc carries a stub for the default GPU. A
  * payload is looked into only where its code would be news; a large library would take minutes. */
 static void add_code(struct collected *c, struct kgi_code *code)
 {
-    for (size_t i = 0; i < c->code_count; i++)
-        if (same_code(code, &c->codes[i]))
-            return;
-    kgi_inspect(code);
-    if (code->kernels != 0 && c->code_count < UNION_MOST)
+    if (is_known(c, code))
+        return;
+    kgi_inspect(code); /* only now is it known to be relocatable */
+    if (code->kernels != 0 && c->code_count < UNION_MOST && !is_known(c, code))
         c->codes[c->code_count++] = *code;
 }
 
@@ -124,6 +136,23 @@ static int add_image(struct kgi_image *image, void *context)
     for (size_t i = 0; i < image->count; i++)
         add_code(c, &image->codes[i]);
     return 0;
+}
+
+/* Objects already told about, by where they lie and what they are called. */
+static bool is_new(const struct kgi_object *object)
+{
+    static struct kgi_lock lock;
+    static struct kgi_map audited;
+    uint64_t key = object->low;
+    bool fresh;
+
+    for (const char *s = object->name; *s; s++)
+        key = (key ^ (uint8_t)*s) * 0x100000001b3;
+    kgi_lock(&lock);
+    fresh = !kgi_map_get(&audited, key | 1);
+    kgi_map_set(&audited, key | 1, 1);
+    kgi_unlock(&lock);
+    return fresh;
 }
 
 static void audit_object(struct collected *c, const struct kgi_object *object)
@@ -159,7 +188,8 @@ void kgi_audit(void)
     if (c) {
         kgi_object_each(collect, c);
         for (size_t i = 0; i < c->count; i++)
-            audit_object(c, &c->objects[i]);
+            if (is_new(&c->objects[i]))
+                audit_object(c, &c->objects[i]);
         kgi_pages_put(c, sizeof *c);
     }
     errno = saved;

@@ -6,7 +6,9 @@
 #include "watch.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SEEN_MOST 256
@@ -218,12 +220,8 @@ static void describe_image(struct kgi_diagnosis *d, struct kgi_image *image)
     d->codes = image->codes;
     d->code_count = image->count;
     d->unreadable = image->unreadable;
+    d->broken = image->broken;
 }
-
-struct guilty_state {
-    const struct kgi_host *host;
-    struct kgi_image *image;
-};
 
 /* The innermost object on the stack that brought an image this GPU cannot run. */
 static struct kgi_image *guilty_on_stack(const struct kgi_host *host)
@@ -240,12 +238,21 @@ static struct kgi_image *guilty_on_stack(const struct kgi_host *host)
     return image;
 }
 
+/* KGUARD_ON_ERROR=abort: the program's own handler first, as abort() would, then the signal's own
+ * way. (abort() itself, in this library, is where libunwind's complaints end.) */
+static void die(void)
+{
+    syscall(SYS_tgkill, getpid(), kgi_thread_id(), SIGABRT);
+    signal(SIGABRT, SIG_DFL);
+    syscall(SYS_tgkill, getpid(), kgi_thread_id(), SIGABRT);
+}
+
 static void diagnose(const struct kgi_call *call, struct kgi_kernel *kernel)
 {
     struct kgi_diagnosis d = {.event = KGI_EVENT_FAILURE, .ordinal = -1};
     const struct result_row *row = row_of(call->result);
 
-    kgi_host_at(0, &d.host, &d.ordinal);
+    kgi_host_current(&d.host, &d.ordinal);
     if (!kernel->image && call->use != KGI_USE_LOAD)
         kernel->image = guilty_on_stack(&d.host);
     if (kernel->image)
@@ -262,7 +269,7 @@ static void diagnose(const struct kgi_call *call, struct kgi_kernel *kernel)
     if (is_news(call, kernel, &d))
         kgi_tell_failure(&d, kernel);
     if (kgi_options()->abort_on_error && !d.query && !d.not_used_yet)
-        abort();
+        die();
 }
 
 void kgi_failure(const struct kgi_call *call, const struct kgi_kernel *known)
@@ -284,7 +291,7 @@ void kgi_failure_on_stack(void)
     struct kgi_host host;
     int ordinal, saved = errno;
 
-    if (kgi_log_enabled(KGI_ERROR) && kgi_host_at(0, &host, &ordinal)) {
+    if (kgi_log_enabled(KGI_ERROR) && kgi_host_current(&host, &ordinal)) {
         kernel.image = guilty_on_stack(&host);
         if (kernel.image && !seen_quickly(&call, kernel.image))
             diagnose(&call, &kernel);
@@ -470,8 +477,7 @@ static void at_exit(int status, void *context)
     kgi_text_add_safe(&message, slash           ? slash + 1
                                 : first->library ? first->library
                                                  : "an unknown library");
-    kgi_text_add(&message, ": %s; %llu failed call%s of this kind in this process",
-                 kgi_reason_title(first->reason), (unsigned long long)all, all == 1 ? "" : "s");
+    kgi_text_add(&message, ": %s", kgi_reason_title(first->reason));
     d.message = message.at;
     kgi_tell(&d);
 }

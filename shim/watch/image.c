@@ -261,6 +261,7 @@ static void forget(struct kgi_image *image)
 
 void kgi_image_read(struct kgi_image *image)
 {
+    const void *const *linked = image->linked;
     struct kgi_bytes file;
 
     if (image->read)
@@ -269,13 +270,10 @@ void kgi_image_read(struct kgi_image *image)
     image->count = 0;
     if (image->data) {
         read_container(image, image->data);
-        for (size_t i = 0; image->linked && i < 256; i++) {
-            const void *const *at = (const void *const *)image->linked + i;
-
-            if (kgi_mapped(at, sizeof *at) < sizeof *at || !*at)
-                break;
-            read_container(image, *at);
-        }
+        /* The driver links the units where no linked code fits; they are built alike, and the
+         * first stands for all. */
+        if (linked && kgi_mapped(linked, sizeof *linked) == sizeof *linked && *linked)
+            read_container(image, *linked);
     } else {
         file = kgi_file_map(image->library, SIZE_MAX);
         if (file.size)

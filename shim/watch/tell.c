@@ -17,34 +17,38 @@ struct desk {
     char text[TEXT_SIZE];
 };
 
+bool kgi_host_current(struct kgi_host *host, int *ordinal)
+{
+    const struct kgi_machine *m = kgi_machine();
+
+    *ordinal = m ? kgi_machine_current(m) : -1;
+    *host = m ? m->host : (struct kgi_host){0};
+    if (m)
+        host->gpu = m->device[*ordinal].gpu;
+    return m != NULL;
+}
+
 bool kgi_host_at(size_t i, struct kgi_host *host, int *ordinal)
 {
     const struct kgi_machine *m = kgi_machine();
-    size_t different = 0;
     struct kgi_target target;
 
-    *ordinal = -1;
     *host = m ? m->host : (struct kgi_host){0};
-    if (m && i == 0) {
-        *ordinal = kgi_machine_current(m);
-        host->gpu = m->device[*ordinal].gpu;
-        return true;
-    }
     for (int d = 0; m && d < m->count; d++) {
-        bool met = m->device[d].gpu.number == m->device[kgi_machine_current(m)].gpu.number;
+        bool met = false;
 
         for (int e = 0; e < d; e++)
             met |= m->device[e].gpu.number == m->device[d].gpu.number;
-        if (!met && ++different == i) {
+        if (!met && i-- == 0) {
             *ordinal = d;
             host->gpu = m->device[d].gpu;
             return true;
         }
     }
-    if (i != different + (m != NULL) || kgi_target_parse(kgi_options()->target, &target) < 0)
+    *ordinal = -1;
+    if (i != 0 || kgi_target_parse(kgi_options()->target, &target) < 0)
         return false;
-    host->gpu = target;
-    host->gpu.suffix = 0;
+    host->gpu.number = target.number;
     return true;
 }
 
@@ -158,19 +162,30 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* The interpreter's own frames and the call gates tell nothing: the Python stack does. */
+/* Frames that tell nothing: the interpreter's own (the Python stack does), call gates, a runtime's
+ * insides, start-up code, and the stub of a kernel that is already named. */
 static bool is_plumbing(const struct kgi_frame *f)
 {
+    static const char *const files[] = {"libpython", "python",    "libffi",    "_ctypes",
+                                        "libc.so",   "libcuda.so", "libcudart"};
+    static const char *const symbols[] = {"_start", "libcudart_static_", "__cudart"};
     const char *file = base_name(f->path);
 
-    return strncmp(file, "libpython", 9) == 0 || strncmp(file, "python", 6) == 0 ||
-           strncmp(file, "libffi", 6) == 0 || strncmp(file, "_ctypes", 7) == 0 ||
-           strncmp(file, "libc.so", 7) == 0 || strncmp(file, "libcuda.so", 10) == 0;
+    for (size_t i = 0; i < KGI_COUNT(files); i++)
+        if (strncmp(file, files[i], strlen(files[i])) == 0)
+            return true;
+    for (size_t i = 0; f->symbol && i < KGI_COUNT(symbols); i++)
+        if (strncmp(f->symbol, symbols[i], strlen(symbols[i])) == 0)
+            return true;
+    return f->symbol && (strstr(f->symbol, "__device_stub_") ||
+                         strncmp(f->symbol, "__cuda", 6) == 0 || strncmp(f->symbol, "cuda", 4) == 0);
 }
 
+/* Outermost first; a file is named where it changes: "udf_ext.so compute() > launch(int)". */
 static void draw_stack(struct desk *desk)
 {
     struct kgi_text line = {desk->stack, sizeof desk->stack, 0, false};
+    const char *file = "";
     size_t picked[5], n = 0;
     char name[160];
 
@@ -179,14 +194,19 @@ static void draw_stack(struct desk *desk)
             picked[n++] = i;
     while (n-- > 0) {
         const struct kgi_frame *f = &desk->frames[picked[n]];
+        bool same = strcmp(file, f->path) == 0;
 
+        if (same && !f->symbol)
+            continue;
         kgi_text_add(&line, "%s", line.length ? " > " : "");
-        kgi_text_add_safe(&line, base_name(f->path));
+        if (!same)
+            kgi_text_add_safe(&line, base_name(f->path));
         if (f->symbol) {
             kgi_demangle(f->symbol, name, sizeof name);
-            kgi_text_add(&line, " ");
+            kgi_text_add(&line, "%s", same ? "" : " ");
             kgi_text_add_safe(&line, name);
         }
+        file = f->path;
     }
 }
 

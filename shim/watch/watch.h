@@ -131,8 +131,10 @@ void kgi_module(struct kgi_image *image);
 
 /* ---- tell.c: a diagnosis, put together and written ---------------------------------------------------- */
 
-/* What is judged against: the GPUs of this machine that differ, then KGUARD_TARGET; ordinal -1 for
- * the latter. False past the last. */
+/* The GPU this thread uses; false, and all unknown, where no driver answers. Calls the driver. */
+bool kgi_host_current(struct kgi_host *host, int *ordinal);
+/* What images are judged against: the i-th of this machine's GPUs that differ, then KGUARD_TARGET with
+ * ordinal -1. False past the last. */
 bool kgi_host_at(size_t i, struct kgi_host *host, int *ordinal);
 /* Adds stacks, advice and device facts to d and writes it; kernel's name is looked for on the stack
  * when it is not known. */
@@ -145,6 +147,8 @@ void kgi_tell(const struct kgi_diagnosis *d);
 extern _Atomic uint32_t kgi_pending;
 
 void kgi_thread_failed(const struct kgi_call *call, const struct kgi_kernel *kernel);
+/* The kernel this thread failed to find just now, whose launch must follow. */
+bool kgi_thread_sought(struct kgi_kernel *kernel);
 void kgi_thread_launched(void); /* a later launch by this thread succeeded */
 /* The thread asked for its last error, or for an error's text. */
 void kgi_thread_checked(const char *api, int result);
