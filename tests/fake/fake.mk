@@ -1,0 +1,30 @@
+# The fake driver and the fake runtimes: tests/fake/README.md.
+#   make fake       build/fake/libcuda.so.1 (570.26, CUDA 12.8), build/fake/580/libcuda.so.1 (580.65.06,
+#                   CUDA 13.0, with its log), libcudart.so.11.0 .12 .13, libcudart_static_11.a _12 _13
+FAKE := $(OBJDIR)/fake
+FAKE_TRACES := tests/recorded/driver-580.tsv
+FAKE_CC = $(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -Wno-unused-parameter -O2 -g -fPIC \
+          -Iinclude -I$(FAKE)
+FAKE_DRIVER := tests/fake/cuda.c tests/fake/image.c tests/fake/trace.c
+
+.PHONY: fake
+fake: $(FAKE)/libcuda.so.1 $(FAKE)/580/libcuda.so.1
+
+$(FAKE)/answers.h: tests/fake/answers.awk tests/fake/fake.h $(FAKE_TRACES)
+	@mkdir -p $(@D)
+	$(Q)awk -f tests/fake/answers.awk tests/fake/fake.h $(FAKE_TRACES) | LC_ALL=C sort >$@
+
+# fake_driver: the file, CUDA version, what it has beyond the older one
+define FAKE_DRIVER_RULE
+$(1): $(FAKE_DRIVER) tests/fake/fake.h include/kg_cuda.h $(FAKE)/answers.h tests/fake/fake.mk
+	@mkdir -p $$(@D)
+	$(if $(V),,@echo "  FAKE  $$@")
+	$$(Q)echo '{ global: cu[!L]*; cuL[!o]*; $(3) local: *; };' >$(1).map
+	$$(Q)$$(FAKE_CC) -fvisibility=hidden -DFAKE_CUDA='"$(2)"' -shared -o $$@ $(FAKE_DRIVER) \
+	    -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic -Wl,-z,defs -Wl,--version-script=$(1).map \
+	    -Wl,--exclude-libs,ALL -l:liblz4.a -l:libzstd.a
+$(dir $(1))libcuda.so.1: $(1)
+	$$(Q)ln -sf $(notdir $(1)) $$@
+endef
+$(eval $(call FAKE_DRIVER_RULE,$(FAKE)/libcuda.so.570.26,12080,))
+$(eval $(call FAKE_DRIVER_RULE,$(FAKE)/580/libcuda.so.580.65.06,13000,cuLo*;))
