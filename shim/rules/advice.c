@@ -123,7 +123,7 @@ static const struct row {
      "2 or PyTorch's SDPA instead"},
     {SPECIFIC, ANY, "",
      "{held} code runs on {on} only: a check that chooses it on {sm} is wrong; switch that kernel "
-     "off, or use a build of {name} for {sm} ({nvcc})"},
+     "off, or use a build of {name} with {sm} code"},
 
     /* ---- torch: a wheel, never a rebuild ---- */
     {NO_CODE | CPU_ONLY, 37, 37, "/torch/lib/",

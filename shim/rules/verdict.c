@@ -124,8 +124,8 @@ static int host_cuda(const struct kgi_host *host)
 
 /* ---- target against GPU -------------------------------------------------------------------- */
 
-/* 101 -> 110: Thor was CC 10.1 under CUDA 12 and is 11.0 since; nvlink 13.0 takes a cubin of one for
- * the other. */
+/* 101 -> 110: Thor was CC 10.1 under CUDA 12 and is 11.0 since; nvlink 13.0 takes a cubin of one
+ * for the other. */
 static unsigned canonical(uint16_t number)
 {
     const struct kgi_target_row *row = kgi_target_row(number);
@@ -264,6 +264,13 @@ struct survey {
     bool general;   /* some code that could run as it is is for no special target */
 };
 
+/* sm_90a is taken before sm_90, compute_90a before compute_90, whatever their order and flag bit 24
+ * (recorded, driver 580). That `f` stands between is a guess: no GPU at hand has all three. */
+static int preference(char suffix)
+{
+    return suffix == 'a' ? 2 : suffix ? 1 : 0;
+}
+
 static bool beats(const struct kgi_code *a, enum rank rank_a, const struct kgi_code *b,
                   enum rank rank_b)
 {
@@ -273,6 +280,8 @@ static bool beats(const struct kgi_code *a, enum rank rank_a, const struct kgi_c
         return rank_a > rank_b;
     if (number_a != number_b)
         return number_a > number_b; /* all fit, so the highest is the nearest */
+    if (a->target.suffix != b->target.suffix)
+        return preference(a->target.suffix) > preference(b->target.suffix);
     if (is_ptx(rank_a))
         return true;                                                /* the last PTX in file order */
     return !(a->traits & KGI_T_COMPAT) && b->traits & KGI_T_COMPAT; /* else the first */
@@ -306,7 +315,7 @@ static void look_at(struct survey *s, const struct kgi_code *codes, int i, bool 
     if (!fit) {
         if (s->nearest < 0 || distance(code, s->gpu) < distance(&codes[s->nearest], s->gpu))
             s->nearest = i;
-    } else if (jit_forced && is_binary(rank)) {
+    } else if (jit_forced && is_binary(rank) && code->flags) {
         if (s->forced_out < 0 || beats(code, rank, &codes[s->forced_out], rank))
             s->forced_out = i;
     } else if (s->best < 0 || beats(code, rank, &codes[s->best], s->rank)) {
@@ -356,13 +365,11 @@ static int obstacle(const struct kgi_code *code, enum rank rank, const struct kg
 {
     int cuda = host_cuda(host);
 
+    if (is_ptx(rank) && host->jit_forbidden)
+        return KG105_NO_JIT; /* 223 comes before 222 (recorded, driver 580) */
     if (is_ptx(rank) && ptx_too_new(code, cuda))
         return KG103_PTX_TOO_NEW;
-    if (cuda && floor > cuda)
-        return KG104_UNREADABLE;
-    if (is_ptx(rank) && host->jit_forbidden)
-        return KG105_NO_JIT;
-    return KGI_OK;
+    return cuda && floor > cuda ? KG104_UNREADABLE : KGI_OK;
 }
 
 static void judge_chosen(const struct kgi_code *code, enum rank rank, const struct kgi_host *host,
@@ -387,7 +394,11 @@ static void judge_chosen(const struct kgi_code *code, enum rank rank, const stru
         out->answer = KGI_JIT;
         out->reason = KG201_WILL_JIT;
     } else {
-        out->answer = KGI_LINK;
+        /* Relocatable code is linked by the driver at load, and runs if nothing is missing; whole
+         * PTX with an unresolved .extern is refused (218). */
+        out->answer = code->kind == KGI_RELOCATABLE_PTX || code->traits & KGI_T_RELOCATABLE
+                          ? KGI_LINK
+                          : KGI_NONE;
         out->reason = KG108_NEEDS_LINK;
     }
 }

@@ -225,12 +225,13 @@ static void test_ptx_versions(void **state)
 /*
  * "sm_90 sm_80:zstd compute_80:7.4": one code a word; after ':' any of an ISA version (else 7.7),
  * abi8 (cubins), zstd, lz4, empty, seen (inspected, kernels in it), capsule, compat, rdc, extern,
- * obf, bad (unreadable). Also "lto_90", "merc_90", "rptx_90" (kind 0x40), "index", "tile",
- * "kind77".
+ * obf, raw (no fatbin around it), bad (unreadable). Also "lto_90", "merc_90", "rptx_90" (kind
+ * 0x40), "index", "tile", "kind77".
  */
 static struct kgi_code code_of(char *word)
 {
-    struct kgi_code code = {.kind = KGI_CUBIN, .major = 1, .minor = 7, .kernels = -1};
+    struct kgi_code code = {
+        .kind = KGI_CUBIN, .major = 1, .minor = 7, .kernels = -1, .flags = 0x11};
     char *flags = strchr(word, ':'), *save;
     int major, minor, kind;
 
@@ -272,6 +273,8 @@ static struct kgi_code code_of(char *word)
             code.traits |= KGI_T_EXTERN;
         } else if (!strcmp(f, "obf")) {
             code.traits |= KGI_T_OBFUSCATED;
+        } else if (!strcmp(f, "raw")) {
+            code.flags = 0;
         } else if (!strcmp(f, "bad")) {
             code.traits |= KGI_T_UNREADABLE;
         } else {
@@ -349,8 +352,13 @@ static void test_choice(void **state)
         {"sm_120:compat sm_120:compat", 120, 13000, 0, KGI_NATIVE, 0, 0, 12080},
         {"sm_90 sm_90", 90, 13000, 0, KGI_NATIVE, 0, 0, 0},
         {"compute_80 compute_80 sm_70", 90, 13000, 0, KGI_JIT, 201, 1, 11070},
+        /* An exact target before a plain one of the number, even with flag bit 24. */
+        {"sm_90 sm_90a", 90, 13000, 0, KGI_NATIVE, 0, 1, 0},
+        {"sm_90a:compat sm_90", 90, 13000, 0, KGI_NATIVE, 0, 0, 0},
+        {"compute_90a compute_90", 90, 13000, 0, KGI_JIT, 201, 0, 11070},
         /* Forced JIT takes cubins away before the ranking. */
         {"sm_90 compute_80", 90, 13000, FORCE, KGI_JIT, 201, 1, 11070},
+        {"sm_90:raw", 90, 13000, FORCE, KGI_NATIVE, 0, 0, 0},
         {"sm_90 merc_90 compute_80", 90, 13000, FORCE, KGI_JIT, 201, 2, 11070},
         /* Forbidden JIT does not matter where a cubin is taken. */
         {"sm_90 compute_80", 90, 13000, FORBID, KGI_NATIVE, 0, 0, 0},
@@ -407,7 +415,7 @@ static void test_reasons(void **state)
         {"compute_80:0.0", 90, 12000, 0, KGI_JIT, 201, 0, 0},   /* an unknown version */
         {"compute_60:9.1", 61, 13000, 0, KGI_NONE, 103, 0, 0},  /* no driver after 580 has Pascal */
         {"compute_60:9.0", 61, 12080, 0, KGI_NONE, 103, 0, 13000},
-        {"compute_80:9.1", 90, 13000, FORBID, KGI_NONE, 103, 0, 13010},
+        {"compute_80:9.1", 90, 13000, FORBID, KGI_NONE, 105, 0, 0},
         /* 104 */
         {"sm_90:zstd", 90, 12020, 0, KGI_NONE, 104, 0, 12040},
         {"sm_90:zstd", 90, 12040, 0, KGI_NATIVE, 0, 0, 12040},
@@ -436,7 +444,8 @@ static void test_reasons(void **state)
         {"lto_90 sm_80:rdc sm_90:rdc", 90, 13000, 0, KGI_LINK, 108, 2, 0},
         {"compute_80:rdc,7.4", 90, 13000, 0, KGI_LINK, 108, 0, 11040},
         {"rptx_80:7.4", 90, 13000, 0, KGI_LINK, 108, 0, 11040},
-        {"compute_80:extern,7.4", 90, 13000, 0, KGI_LINK, 108, 0, 11040},
+        {"compute_80:extern,7.4", 90, 13000, 0, KGI_NONE, 108, 0, 11040},
+        {"compute_80:extern,rdc,7.4", 90, 13000, 0, KGI_LINK, 108, 0, 11040},
         {"compute_80:rdc,9.1", 90, 13000, 0, KGI_NONE, 103, 0, 13010},
         {"compute_80:rdc", 90, 13000, FORBID, KGI_NONE, 105, 0, 0},
         {"sm_90:rdc,zstd", 90, 12020, 0, KGI_NONE, 104, 0, 12040},
