@@ -21,6 +21,8 @@ SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize
 # -nostdlib leaves out their runtimes too.
 SAN_LIBS := $(if $(findstring address,$(SAN)),-lasan) $(if $(findstring undefined,$(SAN)),-lubsan) \
             $(if $(findstring thread,$(SAN)),-ltsan)
+# dlsym runs before the sanitizers are set up.
+$(OBJDIR)/shim/base/object.o $(OBJDIR)/shim/doors/resolve.o: SAN_FLAGS :=
 
 ROOMS := base code rules report watch doors
 SRC := $(foreach room,$(ROOMS),$(wildcard shim/$(room)/*.c))

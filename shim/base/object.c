@@ -185,6 +185,14 @@ struct symbols {
     const ElfW(Sym) *hidden; /* a match under an old, non-default version */
 };
 
+/* Not strcmp: a look-up may run before a sanitizer's hook of it works (see doors/resolve.c). */
+static bool same_name(const char *a, const char *b)
+{
+    while (*a && *a == *b)
+        a++, b++;
+    return *a == *b;
+}
+
 /* 1 when symbol i is the default definition of the name looked for. */
 static bool symbol_matches(struct symbols *s, uint32_t i)
 {
@@ -193,7 +201,7 @@ static bool symbol_matches(struct symbols *s, uint32_t i)
 
     if (sym->st_shndx == SHN_UNDEF ||
         (type != STT_FUNC && type != STT_OBJECT && type != STT_NOTYPE) ||
-        strcmp(s->strings + sym->st_name, s->name) != 0)
+        !same_name(s->strings + sym->st_name, s->name))
         return false;
     if (s->versions && s->versions[i] & 0x8000) {
         s->hidden = sym;

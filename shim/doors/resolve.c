@@ -21,7 +21,9 @@
 #include "doors.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 
 _Atomic(void *) kgi_driver_originals[KGI_DRIVER_DOORS];
 
@@ -122,36 +124,66 @@ typedef void *dlsym_function(void *handle, const char *name);
 
 dlsym_function *kgi_real_dlsym;
 
-struct libc_search {
-    dlsym_function *found;
-};
-
-static int search_libc(const struct kgi_object *object, void *context)
+static bool same_name(const char *a, const char *b)
 {
-    struct libc_search *s = context;
-    const char *soname = kgi_object_soname(object);
-
-    if (!soname) /* musl has none */
-        soname = strrchr(object->name, '/') ? strrchr(object->name, '/') + 1 : object->name;
-    if (strcmp(soname, "libc.so.6") == 0 || strcmp(soname, "libdl.so.2") == 0 ||
-        strncmp(soname, "ld-musl", 7) == 0 || strncmp(soname, "libc.musl", 9) == 0 ||
-        strcmp(soname, "libc.so") == 0)
-        s->found = (dlsym_function *)kgi_object_symbol(object, "dlsym");
-    return s->found != NULL;
+    while (*a && *a == *b)
+        a++, b++;
+    return *a == *b;
 }
 
-/* Called once, from the assembly, before the first look-up that passes it. */
+static const char *base_name(const char *path)
+{
+    const char *base = path;
+
+    for (; *path; path++)
+        if (*path == '/')
+            base = path + 1;
+    return base;
+}
+
+/* The loader's list of objects, which debuggers read: by the dynamic section of the program. */
+static const struct link_map *loaded_objects(void)
+{
+    const ElfW(Phdr) *p = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    size_t n = getauxval(AT_PHNUM);
+    uintptr_t base = 0;
+    const ElfW(Dyn) *d = NULL;
+
+    for (size_t i = 0; p && i < n; i++)
+        if (p[i].p_type == PT_PHDR)
+            base = (uintptr_t)p - p[i].p_vaddr;
+    for (size_t i = 0; p && i < n; i++)
+        if (p[i].p_type == PT_DYNAMIC)
+            d = (const ElfW(Dyn) *)(base + p[i].p_vaddr);
+    for (; d && d->d_tag != DT_NULL; d++)
+        if (d->d_tag == DT_DEBUG && d->d_un.d_ptr)
+            return ((const struct r_debug *)d->d_un.d_ptr)->r_map;
+    return NULL;
+}
+
+/* Called once, from the assembly, before the first look-up that passes it. That is early: sanitizer
+ * runtimes look up what they stand in front of before they are set up, and a call of strcmp or of
+ * dl_iterate_phdr would then end in their unfinished hooks (gcc's ASan and TSan programs died of a
+ * call to address 0). So nothing of libc's but getauxval is called here. libc stands in the list
+ * from the start and is never unloaded: no lock is needed to walk as far. */
 __attribute__((visibility("hidden"))) dlsym_function *kgi_find_dlsym(void);
 dlsym_function *kgi_find_dlsym(void)
 {
-    struct libc_search s = {NULL};
-    dlsym_function *next;
+    dlsym_function *found = NULL, *next;
 
-    kgi_object_each(search_libc, &s);
-    if (!s.found)
+    for (const struct link_map *m = loaded_objects(); m && !found; m = m->l_next) {
+        const char *name = base_name(m->l_name);
+        struct kgi_object object = {
+            .base = m->l_addr, .low = m->l_addr, .high = UINTPTR_MAX, .dynamic = m->l_ld};
+
+        if (same_name(name, "libc.so.6") || same_name(name, "libdl.so.2") ||
+            same_name(name, "libc.so") || (name[0] == 'l' && name[1] == 'd' && name[2] == '-'))
+            found = (dlsym_function *)kgi_object_symbol(&object, "dlsym");
+    }
+    if (!found)
         return NULL;
-    next = (dlsym_function *)s.found(RTLD_NEXT, "dlsym");
-    kgi_real_dlsym = next ? next : s.found;
+    next = (dlsym_function *)found(RTLD_NEXT, "dlsym");
+    kgi_real_dlsym = next ? next : found;
     return kgi_real_dlsym;
 }
 
