@@ -3,6 +3,16 @@
  * them is reported. Each lies at the end of a page before an unmapped one: a byte read too far
  * ends the program.
  * link: -l:libcuda.so.1
+ * run: cut_in_last_code
+ * run: cut_in_first_code
+ * run: header_alone
+ * run: eight_bytes
+ * run: fatbin_size_lies
+ * run: entry_header_lies
+ * run: payload_size_lies
+ * run: unknown_kind
+ * run: payload_flipped
+ * run: magic_flipped
  */
 #include <sys/mman.h>
 #include "direct.h"
@@ -16,28 +26,36 @@ static void *at_page_end(const void *bytes, size_t size)
     return memcpy(map + whole - size, bytes, size);
 }
 
-static void load(const char *what, const void *image, size_t size, size_t at, unsigned flip)
-{
-    CUmodule module = NULL;
-    unsigned char *copy = at_page_end(image, size);
-    copy[at] ^= flip;
-    printf("%s: ", what);
-    CALL(cuModuleLoadData, &module, copy);
-}
+static const struct damage {
+    const char *name;
+    size_t size, at; /* bytes that are there, of the whole if 0; the byte that is changed */
+    unsigned char flip;
+} damages[] = {
+    {"cut_in_last_code", 22000, 0, 0},
+    {"cut_in_first_code", 600, 0, 0},
+    {"header_alone", 16, 0, 0},
+    {"eight_bytes", 8, 0, 0},
+    {"fatbin_size_lies", 0, 14, 0xff},
+    {"entry_header_lies", 0, 16 + 4, 0xff},
+    {"payload_size_lies", 0, 16 + 8 + 6, 0x40},
+    {"unknown_kind", 0, 16, 0x60},
+    {"payload_flipped", 0, 16 + 64 + 40, 0xff},
+    {"magic_flipped", 0, 0, 0xff},
+};
 
-int main(void)
+int main(int argc, char **argv)
 {
-    size_t size = fatbin_60_90_end - fatbin_60_90;
+    size_t whole = fatbin_60_90_end - fatbin_60_90;
+    CUmodule module = NULL;
+
     start_direct();
-    load("whole", fatbin_60_90, size, 0, 0);
-    load("truncated in the last code", fatbin_60_90, size - 1000, 0, 0);
-    load("truncated in the first code", fatbin_60_90, 600, 0, 0);
-    load("header only", fatbin_60_90, 16, 0, 0);
-    load("eight bytes", fatbin_60_90, 8, 0, 0);
-    load("size lies", fatbin_60_90, size, 14, 0xff);
-    load("header size lies", fatbin_60_90, size, 16 + 4, 0xff);
-    load("payload size lies", fatbin_60_90, size, 16 + 8 + 6, 0x40);
-    load("unknown kind", fatbin_60_90, size, 16, 0x60);
-    load("no image", "neither fatbin nor ELF nor PTX", 31, 0, 0);
+    for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        const struct damage *d = &damages[i];
+        if (strcmp(d->name, argv[argc - 1]) != 0)
+            continue;
+        unsigned char *image = at_page_end(fatbin_60_90, d->size ? d->size : whole);
+        image[d->at] ^= d->flip;
+        CALL(cuModuleLoadData, &module, image);
+    }
     return 0;
 }

@@ -39,7 +39,7 @@ for file in $(head_of needs); do
 done
 
 normal() {
-    sed -E -e "s#$work/[^ ]*/#TMP/#g; s#$OBJDIR/#BUILD/#g; s#$PWD/#SRC/#g" \
+    sed -E -e 's/code at byte [0-9]+/code at byte N/; s/"place":[0-9]+/"place":N/' -e "s#$work/[^ ]*/#TMP/#g; s#$OBJDIR/#BUILD/#g; s#$PWD/#SRC/#g" \
         -e 's/kguard\[[0-9]+\]/kguard[PID]/g; s/"pid":[0-9]+/"pid":PID/g' \
         -e 's/"time":"?[-0-9.:TZ+]+"?/"time":TIME/g; s/0x[0-9a-f]{5,}/ADDRESS/g'
 }
