@@ -1,6 +1,7 @@
 /*
  * A plugin loaded with RTLD_DEEPBIND and linked with libcuda binds past every preloaded library:
  * it works as without us, and the limit is in the README.
+ * unsanitized: sanitizer runtimes refuse RTLD_DEEPBIND
  */
 #include <dlfcn.h>
 #include <stdio.h>

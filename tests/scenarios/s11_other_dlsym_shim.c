@@ -3,6 +3,7 @@
  * loops, and RTLD_NEXT means the same as without us.
  * run: PRELOAD_BEFORE=@/libothershim.so
  * run: PRELOAD_AFTER=@/libothershim.so
+ * unsanitized: the other shim is not ready when sanitizer runtimes call dlsym
  */
 #include "scenario.h"
 

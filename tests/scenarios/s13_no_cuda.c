@@ -3,6 +3,7 @@
  * run:
  * run: KGUARD_LOG=debug KGUARD_LOG_FILE=TMP/kguard.log
  * run: KGUARD_LOG=debug KGUARD_TARGET=nonsense
+ * unsanitized: its children are not
  */
 #include <dlfcn.h>
 #include <stdio.h>

@@ -3,6 +3,7 @@
  * goes along in the first case only, and the failing child reports.
  * link: -l:libcuda.so.1
  * run: start
+ * unsanitized: a child with an empty environment lacks the options for the sanitizer
  */
 #include "direct.h"
 #include <sys/wait.h>

@@ -10,7 +10,8 @@
 #
 # Of the variables, PRELOAD_BEFORE and PRELOAD_AFTER name libraries to preload beside ours; @ in a
 # value is the directory of the scenarios' libraries, TMP an empty directory of this run's own: files
-# found there afterwards belong to what was said. "needs: file" in the head: skip without it.
+# found there afterwards belong to what was said. "unsanitized: why" in the head: what the scenario
+# does cannot be done under a sanitizer.
 set -u
 source=$1
 name=$(basename "${source%.*}")
@@ -23,20 +24,27 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export LD_LIBRARY_PATH=$OBJDIR/fake:$libs KG_FAKE=$OBJDIR/fake
 
-# A sanitized library needs its runtime before it, whatever the program is.
-sanitizer=
+# A sanitized library needs its runtime before it, whatever the program is. TSan's memory layout does
+# not suit every random layout of the kernel's.
+sanitizer='' layout=()
 case ${SAN-} in
 *address*) sanitizer=$(${CC:-gcc} -print-file-name=libasan.so) ;;
-*thread*) sanitizer=$(${CC:-gcc} -print-file-name=libtsan.so) ;;
+*thread*)
+    sanitizer=$(${CC:-gcc} -print-file-name=libtsan.so)
+    layout=(setarch -R)
+    ;;
 esac
-export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 TSAN_OPTIONS=halt_on_error=1:exitcode=66
+export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1
+export TSAN_OPTIONS=halt_on_error=1:exitcode=66:report_thread_leaks=0:die_after_fork=0
+export UBSAN_OPTIONS=print_stacktrace=1
 
 head_of() { # keyword
     sed -nE "s/^( \*|#) $1: *//p" "$source"
 }
-for file in $(head_of needs); do
-    [ -e "$OBJDIR/$file" ] || { echo "no $file"; exit 77; }
-done
+if [ -n "${SAN-}" ] && [ -n "$(head_of unsanitized)" ]; then
+    head_of unsanitized
+    exit 77
+fi
 
 normal() {
     sed -E -e 's/code at byte [0-9]+/code at byte N/; s/"place":[0-9]+/"place":N/' -e "s#$work/[^ ]*/#TMP/#g; s#$OBJDIR/#BUILD/#g; s#$PWD/#SRC/#g" \
@@ -59,7 +67,7 @@ run() {
         *) arguments+=("$word") ;;
         esac
     done
-    env LD_PRELOAD="$sanitizer $before $preload $after" "${settings[@]}" "${program[@]}" \
+    "${layout[@]}" env LD_PRELOAD="$sanitizer $before $preload $after" "${settings[@]}" "${program[@]}" \
         "${arguments[@]}" >"$dir/out" 2>"$dir/all"
     echo $? >"$dir/exit"
     grep -v -E '^(kguard\[|\{"schema")' "$dir/all" >"$dir/err"
