@@ -84,8 +84,8 @@ __attribute__((constructor)) static void read_environment(void)
     snprintf(machine.name, sizeof machine.name, "%s",
              setting("KGFAKE_NAME", "NVIDIA GeForce RTX 5090"));
     machine.eager = strcmp(setting("CUDA_MODULE_LOADING", "LAZY"), "EAGER") == 0;
-    machine.jit_forbidden = is_set("CUDA_DISABLE_PTX_JIT");
-    machine.jit_forced = is_set("CUDA_FORCE_PTX_JIT");
+    machine.jit_forbidden = is_set("CUDA_DISABLE_PTX_JIT") || is_set("CUDA_DISABLE_JIT");
+    machine.jit_forced = is_set("CUDA_FORCE_PTX_JIT") || is_set("CUDA_FORCE_JIT");
     machine.logs = strcmp(setting("KGFAKE_LOGS", "1"), "0") != 0;
     machine.tell_traces = is_set("KGFAKE_TRACES");
     if (*setting("KGFAKE_CALLS", ""))
@@ -151,9 +151,15 @@ static CUresult from(const char *id)
 }
 
 /* What a call on a handle answered; the same for each form that the image may come in. */
+static struct image whole_of(const struct image *image)
+{
+    return (struct image){.class = image->class == RELOCATABLE ? RUNS : image->class,
+                          .form = FATBIN};
+}
+
 static const struct answer *after(const struct handle *h, const char *call)
 {
-    struct image whole = {.class = h->image->class, .form = FATBIN};
+    struct image whole = whole_of(h->image);
     return trace_image(h->kernel ? "after_library" : "after_module", &whole, call);
 }
 
@@ -524,7 +530,7 @@ CUresult cuModuleGetFunction(CUfunction *out, CUmodule module, const char *name)
     ENTER_STARTED(cuModuleGetFunction);
     if (!module)
         return from("handles/-/lazy/cuModuleGetFunction");
-    struct image whole = {.class = module->image->class, .form = FATBIN};
+    struct image whole = whole_of(module->image);
     if (!image_has(module->image, name))
         return replay(trace_image("after_module", &whole, "cuModuleGetFunction(nosuch)"));
     CUresult result = replay(trace_image("module", module->image, "cuModuleGetFunction"));
@@ -636,7 +642,7 @@ CUresult cuLinkComplete(CUlinkState link, void **out, size_t *size)
         return CUDA_ERROR_INVALID_VALUE;
     /* What fits nothing links to an image without kernels, and that is no failure. */
     static char nothing[] = ".version 6.0\n.target sm_50\n.address_size 64\n";
-    bool something = link->image->class == RUNS || link->image->class == RUNS_BY_JIT;
+    bool something = link->image->class == RELOCATABLE || link->image->class == RUNS_BY_JIT;
     *out = something ? link->data : nothing;
     if (size)
         *size = something ? link->size : sizeof nothing;
@@ -704,7 +710,7 @@ static CUresult on_library(CUlibrary library, const char *call)
 {
     if (!library)
         return from("handles/-/lazy/cuLibraryGetModule");
-    struct image whole = {.class = library->image->class, .form = FATBIN};
+    struct image whole = whole_of(library->image);
     return replay(trace_image("after_library", &whole, call));
 }
 
@@ -906,8 +912,10 @@ CUresult cuOccupancyMaxPotentialBlockSize(int *grid, int *block, CUfunction f,
 
 static __attribute__((noinline, cold)) CUresult odd_launch(CUfunction f, const char *call)
 {
-    return initialised ? handle_of(f) ? on(f, call) : from("handles/-/lazy/cuLaunchKernel")
-                       : CUDA_ERROR_NOT_INITIALIZED;
+    return !initialised    ? CUDA_ERROR_NOT_INITIALIZED
+           : handle_of(f)  ? on(f, call)
+           : current       ? from("handles/-/lazy/cuLaunchKernel")
+                           : from("handles/-/lazy/cuLaunchKernel(no context)");
 }
 
 #define LAUNCH(name)                                                                               \
@@ -953,7 +961,7 @@ static CUresult obsolete_launch(CUfunction f, const char *call)
     struct handle *h = handle_of(f);
     if (!h || h->kernel)
         return odd_launch(f, call);
-    struct image whole = {.class = h->image->class, .form = FATBIN};
+    struct image whole = whole_of(h->image);
     return replay(trace_image("obsolete", &whole, call));
 }
 
@@ -988,7 +996,7 @@ CUresult cuGraphCreate(CUgraph *graph, unsigned flags)
 static const struct answer *graph_answer(const struct handle *h, const char *way, const char *call)
 {
     char route[64];
-    struct image whole = {.class = h->image->class, .form = FATBIN};
+    struct image whole = whole_of(h->image);
     snprintf(route, sizeof route, "graph_%s_%s", h->kernel ? "library" : "module", way);
     return trace_image(route, &whole, call);
 }

@@ -32,6 +32,8 @@
     /* ISA above the driver's */                                                                   \
     CLASS(PTX_TOO_NEW, "isa_9.1.fatbin", "", "isa_9.1.ptx")                                        \
     CLASS(PTX_INVALID, "invalid.fatbin", "", "invalid.ptx")                                        \
+    CLASS(UNRESOLVED, "", "", "extern.ptx")                                                        \
+    CLASS(RELOCATABLE, "relocatable_cubin.fatbin", "relocatable.cubin", "")                        \
     /* the entry's header says it fits, its ELF does not */                                        \
     CLASS(WRONG_ELF, "header_sm_90_elf_75.fatbin", "", "")                                         \
     CLASS(BAD_LZ4, "lz4_size_small.fatbin", "", "")                                                \

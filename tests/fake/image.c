@@ -128,12 +128,15 @@ static void target_of(const char *text, struct code *c)
     c->suffix = c->suffix == 'a' || c->suffix == 'f' ? c->suffix : 0;
 }
 
-/* A compiler it is not: it knows one misspelling, unresolved functions, and lists of targets. */
-static bool text_is_sound(const char *text)
+/* A compiler it is not: it knows one misspelling, lists of targets, targets that are too high or
+ * younger than ISA 4. */
+static bool text_is_sound(const char *text, const struct code *head)
 {
     const char *target = strstr(text, ".target");
-    return strstr(text, ".version") && target && !strstr(text, "mvo.") &&
-           !strstr(text, ".extern .func") && !memchr(target, ',', strcspn(target, "\n"));
+    return head->isa && target && !strstr(text, "mvo.") &&
+           !memchr(target, ',', strcspn(target, "\n")) &&
+           head->number <= 10 * machine.major + machine.minor &&
+           (head->isa >= 50 || head->number < 60);
 }
 
 static char *unpack(const struct code *c, bool *sound)
@@ -159,6 +162,21 @@ static int sm_of(const Elf64_Ehdr *e)
     return e->e_ident[EI_ABIVERSION] == 7 ? e->e_flags & 255 : e->e_flags >> 8 & 255;
 }
 
+/* Whether the whole ELF is there; a table of sections that is all zeros was cut off. */
+static bool elf_is_whole(const char *elf, size_t size)
+{
+    const Elf64_Ehdr *e = (const Elf64_Ehdr *)elf;
+    if (size < sizeof *e || memcmp(elf, ELFMAG, SELFMAG) != 0)
+        return false;
+    size_t table = (size_t)e->e_shnum * e->e_shentsize;
+    if (e->e_shoff > size || table > size - e->e_shoff)
+        return false;
+    for (size_t i = 0; i < table; i++)
+        if (elf[e->e_shoff + i])
+            return true;
+    return false;
+}
+
 /* What becomes of the image when the driver has chosen this code. */
 static void use(struct image *image, const struct code *c)
 {
@@ -170,17 +188,19 @@ static void use(struct image *image, const struct code *c)
         image->class = c->flags & LZ4 ? BAD_LZ4 : BAD_ZSTD;
     } else if (c->kind == CUBIN) {
         const Elf64_Ehdr *e = (const Elf64_Ehdr *)bytes;
-        bool fits = size > sizeof *e && memcmp(bytes, ELFMAG, SELFMAG) == 0 &&
-                    sm_of(e) == 10 * machine.major + machine.minor;
-        image->class = fits ? RUNS : WRONG_ELF;
+        image->class = !elf_is_whole(bytes, size)                             ? TRUNCATED
+                       : sm_of(e) != 10 * machine.major + machine.minor ? WRONG_ELF
+                       : e->e_type == ET_REL                            ? RELOCATABLE
+                                                                        : RUNS;
         kernels_of_cubin(image, bytes, size);
     } else {
         target_of(bytes, &text);
-        image->class = machine.jit_forbidden         ? RUNS_BY_JIT /* as recorded with it off */
-                       : text.isa > machine.isa      ? PTX_TOO_NEW
-                       : !text_is_sound(bytes)       ? PTX_INVALID
-                       : text.number > 10 * machine.major + machine.minor ? PTX_INVALID
-                                                                          : RUNS_BY_JIT;
+        image->class = machine.jit_forbidden    ? RUNS_BY_JIT /* as recorded with it off */
+                       : text.isa > machine.isa ? PTX_TOO_NEW
+                       : strstr(bytes, ".extern .func")
+                           ? (image->form == TEXT ? UNRESOLVED : NOT_RECORDED)
+                       : text_is_sound(bytes, &text) ? RUNS_BY_JIT
+                                                     : PTX_INVALID;
         kernels_of_text(image, bytes);
     }
     free(bytes);
@@ -204,15 +224,6 @@ static void read_text(struct image *image, const char *text)
         use(image, &c);
 }
 
-/* A table of sections that is all zeros was cut off. */
-static bool has_zeros(const char *copy, const Elf64_Ehdr *e)
-{
-    for (size_t i = 0; i < (size_t)e->e_shnum * e->e_shentsize; i++)
-        if (copy[e->e_shoff + i])
-            return false;
-    return e->e_shnum > 0;
-}
-
 static void read_elf(struct image *image, const void *p)
 {
     Elf64_Ehdr e;
@@ -227,7 +238,7 @@ static void read_elf(struct image *image, const void *p)
     char *copy = c.size < LIMIT ? malloc(c.size) : NULL;
     c.at = copy;
     c.number = sm_of(&e);
-    if (!copy || peek(p, copy, c.size) != c.size || has_zeros(copy, &e))
+    if (!copy || peek(p, copy, c.size) != c.size || !elf_is_whole(copy, c.size))
         image->class = TRUNCATED;
     else if (e.e_ident[EI_CLASS] != ELFCLASS64)
         image->class = NOT_RECORDED;
@@ -281,7 +292,7 @@ static void choose(struct image *image, const char *fat, size_t end, size_t size
         seen |= (unsigned)c.kind;
         if (c.kind == CUBIN && machine.jit_forced)
             continue;
-        unsure |= fit(&c) == UNSURE || c.kind == 0x10 || c.kind == 0x20 || c.kind == 0x40;
+        unsure |= fit(&c) == UNSURE || !c.number || c.kind == 0x10 || c.kind == 0x20 || c.kind == 0x40;
         if (fit(&c) == FITS && better(&c, found ? &best : NULL)) {
             best = c;
             found = true;
@@ -334,7 +345,12 @@ struct image *image_read(const void *p)
     if (peek(p, &magic, 4) != 4)
         return image;
     if (magic == 0x466243B1 && peek(p, &wrapper, sizeof wrapper) == sizeof wrapper) {
+        const void *first = NULL;
         image->wrapped = (int)wrapper.version;
+        if (wrapper.version == 2 && peek(wrapper.linked, &first, sizeof first) && first) {
+            image->class = NOT_RECORDED; /* a set to be linked: recorded with one program alone */
+            return image;
+        }
         p = wrapper.data;
         if (peek(p, &magic, 4) != 4)
             return image;
@@ -357,7 +373,7 @@ struct image *image_read_file(const char *path)
     if (fd < 0)
         return NULL;
     size_t size = (size_t)lseek(fd, 0, SEEK_END);
-    char *copy = calloc(1, size + 1);
+    char *copy = calloc(1, size + (2 << 20)); /* zeros follow, as in the recorded images */
     bool whole = pread(fd, copy, size, 0) == (ssize_t)size;
     close(fd);
     struct image *image = whole ? image_read(copy) : NULL;
