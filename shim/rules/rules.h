@@ -75,7 +75,9 @@ struct kgi_verdict {
 
 /* Judges one image: what the driver takes of these codes on this host, and why not if none. Codes
  * known to hold no kernels (KGI_T_INSPECTED, kernels == 0) are ignored, save that one which fits
- * where nothing else does makes it KG106; an image of such codes alone is NO_CUDA. A payload that
+ * where nothing else does makes it KG106; an image of such codes alone is NO_CUDA. (The driver does
+ * take an empty cubin before PTX with kernels; but lists may be of several images, and then a stub
+ * that the linker left in one must not hide the others.) A payload that
  * was not looked at, or could not be read, is judged by its header. NATIVE: same number; FAMILY: a
  * cubin of another number of the same major; LINK: relocatable code that fits (reason KG108). */
 void kgi_judge(const struct kgi_code *codes, size_t count, const struct kgi_host *host,
