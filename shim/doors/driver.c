@@ -4,7 +4,6 @@
 #include "doors.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 /* ---- notes --------------------------------------------------------------------------------------------- */
 
@@ -44,15 +43,14 @@ static void __attribute__((destructor)) finish(void)
 static bool before_any_use(const struct kgi_call *call)
 {
     struct kgi_object caller;
-    const char *loading, *soname;
+    const char *soname;
 
     if (call->use == KGI_USE_LAUNCH || call->use == KGI_USE_QUERY)
         return false;
     soname = kgi_object_at(call->caller, &caller) ? kgi_object_soname(&caller) : NULL;
     if (soname && strncmp(soname, "libcudart", 9) == 0)
         return true;
-    loading = getenv("CUDA_MODULE_LOADING");
-    return loading && strcmp(loading, "EAGER") == 0 && strcmp(call->api, "cuLibraryGetModule") == 0;
+    return kgi_loads_eagerly(false) && strcmp(call->api, "cuLibraryGetModule") == 0;
 }
 
 static void failed(struct kgi_call *call, const struct kgi_kernel *kernel)

@@ -154,11 +154,19 @@ static struct runtime *runtime_at(const void *address)
     return r;
 }
 
+/* A stub that was never registered, or a variable: the object it lies in, else the caller's. */
+static struct runtime *runtime_holding(const void *stub, const void *caller)
+{
+    struct kgi_object object;
+
+    return runtime_at(stub && kgi_object_at(stub, &object) ? stub : caller);
+}
+
 static inline struct runtime *runtime_of_stub(const void *stub, const void *caller)
 {
     size_t index = kgi_map_get(&by_stub, (uintptr_t)stub);
 
-    return KGI_LIKELY(index != 0) ? &runtimes[index - 1] : runtime_at(caller);
+    return KGI_LIKELY(index != 0) ? &runtimes[index - 1] : runtime_holding(stub, caller);
 }
 
 static void remember(const void *stub, const struct runtime *r)
@@ -178,6 +186,7 @@ static void failed(struct kgi_call *call, const void *handle, const char *name)
 
     if (kgi_options()->off)
         return;
+    call->about = handle;
     /* nvcc 13's host code looks a kernel up once and launches what it got, so after a failed look-up
      * it launches NULL, for ever: that kernel is the one this thread failed to find a moment ago,
      * later the one that failed at the same place. */
@@ -193,10 +202,10 @@ static void failed(struct kgi_call *call, const void *handle, const char *name)
     }
     if (name && !kernel.name)
         kernel.name = kgi_name(name);
+    kgi_failure(call, &kernel);
     if (kgi_failure_family(call->result)) {
         if (!handle && call->use == KGI_USE_LAUNCH)
             kgi_handle_set(call->caller, kernel.image, kernel.name);
-        kgi_failure(call, &kernel);
         kgi_thread_failed(call, &kernel);
     }
     errno = saved;

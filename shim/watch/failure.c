@@ -70,6 +70,15 @@ bool kgi_failure_family(int result)
     return row_of(result) != NULL;
 }
 
+/* What a runtime says of a variable, or of a graph node's kernel, whose image it could not load:
+ * "invalid device symbol", "invalid resource handle". They mean many things; here they count only
+ * where the rules find that the image at hand cannot run. (cudart 11.8 cudaMemcpyToSymbol and cudart
+ * 13.0 cudaGraphAddKernelNode answer 400, driver 580.) */
+static bool may_be_family(const struct kgi_call *call)
+{
+    return call->runtime && (call->result == 13 || call->result == 400);
+}
+
 static int reason_of(const struct kgi_verdict *verdict, int result)
 {
     const struct result_row *row = row_of(result);
@@ -80,6 +89,15 @@ static int reason_of(const struct kgi_verdict *verdict, int result)
     if (verdict->reason >= KG101_NO_CODE && verdict->reason <= KG109_CPU_ONLY)
         return verdict->reason;
     return result == 209 ? KG104_UNREADABLE : row ? row->reason : KG101_NO_CODE;
+}
+
+bool kgi_loads_eagerly(bool unless_told)
+{
+    const char *loading = getenv("CUDA_MODULE_LOADING");
+
+    if (!loading)
+        return unless_told;
+    return strcmp(loading, "EAGER") == 0 || (unless_told && strcmp(loading, "LAZY") != 0);
 }
 
 /* ---- counting ----------------------------------------------------------------------------------------------- */
@@ -197,16 +215,14 @@ static int is_kernel(const char *mangled, int registers, void *context)
     return strcmp(mangled, ((struct holder *)context)->kernel) == 0;
 }
 
-/* "Named symbol not found" is an everyday answer to a program that probes. It is of this family only
- * where the image does hold the kernel, for another GPU than this one. */
+/* "Named symbol not found" is an everyday answer to a program that probes, unless the image does hold
+ * the kernel, for another GPU than this one. */
 static bool is_probe(const struct kgi_call *call, const struct kgi_kernel *kernel)
 {
     struct holder h = {kernel->name};
 
-    if (call->result != 500 || call->use == KGI_USE_LAUNCH)
-        return false;
-    return !kernel->name || !kernel->image ||
-           kgi_image_kernels(kernel->image, -1, is_kernel, &h) <= 0;
+    return call->result == 500 && call->use != KGI_USE_LAUNCH &&
+           (!kernel->name || kgi_image_kernels(kernel->image, -1, is_kernel, &h) <= 0);
 }
 
 static void describe_image(struct kgi_diagnosis *d, struct kgi_image *image)
@@ -247,20 +263,38 @@ static void die(void)
     syscall(SYS_tgkill, getpid(), kgi_thread_id(), SIGABRT);
 }
 
+/* The image a call without a known one is about: one that the object of its argument cannot run, else
+ * one of the objects on the stack. */
+static struct kgi_image *guilty_image(const struct kgi_call *call, const struct kgi_host *host)
+{
+    struct kgi_image *image = NULL;
+    struct kgi_object object;
+
+    if (call->about && kgi_object_at(call->about, &object))
+        image = kgi_audit_guilty(&object, host);
+    if (!image && !may_be_family(call) && call->use != KGI_USE_LOAD)
+        image = guilty_on_stack(host);
+    return image;
+}
+
 static void diagnose(const struct kgi_call *call, struct kgi_kernel *kernel)
 {
     struct kgi_diagnosis d = {.event = KGI_EVENT_FAILURE, .ordinal = -1};
     const struct result_row *row = row_of(call->result);
 
     kgi_host_current(&d.host, &d.ordinal);
-    if (!kernel->image && call->use != KGI_USE_LOAD)
-        kernel->image = guilty_on_stack(&d.host);
+    if (!kernel->image)
+        kernel->image = guilty_image(call, &d.host);
+    if (!kernel->image && (may_be_family(call) || call->result == 500))
+        return;
     if (kernel->image)
         describe_image(&d, kernel->image);
     if (d.host.gpu.number)
         kgi_judge(d.codes, d.code_count, &d.host, &d.verdict);
+    if (may_be_family(call) && d.verdict.answer != KGI_NONE)
+        return;
     d.reason = reason_of(&d.verdict, call->result);
-    d.query = call->use == KGI_USE_QUERY;
+    d.query = call->use == KGI_USE_QUERY || (kernel->image && is_probe(call, kernel));
     d.not_used_yet = call->unused;
     d.kernel = kernel->name;
     d.api = call->api;
@@ -277,8 +311,8 @@ void kgi_failure(const struct kgi_call *call, const struct kgi_kernel *known)
     struct kgi_kernel kernel = *known;
     int saved = errno;
 
-    if (kgi_failure_family(call->result) && kgi_log_enabled(KGI_ERROR) &&
-        !seen_quickly(call, kernel.image) && !is_probe(call, &kernel))
+    if ((kgi_failure_family(call->result) || may_be_family(call)) && kgi_log_enabled(KGI_ERROR) &&
+        !seen_quickly(call, kernel.image))
         diagnose(call, &kernel);
     errno = saved;
 }
@@ -286,7 +320,7 @@ void kgi_failure(const struct kgi_call *call, const struct kgi_kernel *known)
 void kgi_failure_on_stack(void)
 {
     /* The API is not known: the runtime inside the program is out of sight. */
-    struct kgi_call call = {.result = 209, .use = KGI_USE_FIND};
+    struct kgi_call call = {.result = 209, .use = KGI_USE_FIND, .unused = kgi_loads_eagerly(true)};
     struct kgi_kernel kernel = {0};
     struct kgi_host host;
     int ordinal, saved = errno;

@@ -143,9 +143,9 @@ static void name_kernel(struct kgi_diagnosis *d, struct desk *desk, const struct
 
     if (d->kernel || !image)
         return;
-    if (!d->not_used_yet)
-        kgi_image_kernels(image, -1, match_frame, &match);
+    kgi_image_kernels(image, -1, match_frame, &match);
     if (match.best < desk->frame_count) {
+        d->not_used_yet = false; /* it is being launched: eager or not */
         d->kernel = desk->kernel;
         d->kernel_from = "host stack";
     } else {

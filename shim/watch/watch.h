@@ -25,6 +25,7 @@ struct kgi_call {
     bool runtime;       /* through the runtime API */
     bool unused;        /* a runtime loads everything at start: no use of the image led here */
     const void *caller; /* the call's return address */
+    const void *about;  /* the handle, stub or symbol the call was about, as it was given */
 };
 
 /* ---- image.c: images, handles, names ---------------------------------------------------------------- */
@@ -115,6 +116,9 @@ int kgi_machine_current(const struct kgi_machine *m);
 
 /* Whether a result belongs to the family explained here. */
 bool kgi_failure_family(int result);
+/* Whether a runtime loads all images at its start (CUDA_MODULE_LOADING); where the variable is not
+ * set, runtimes before 12.2 do and later ones do not. */
+bool kgi_loads_eagerly(bool unless_told);
 /* A failed call, and what is known of the kernel: kernel->image and kernel->name may be NULL. */
 void kgi_failure(const struct kgi_call *call, const struct kgi_kernel *kernel);
 /* A runtime whose calls cannot be seen has failed somewhere below: only the stack tells where. */
