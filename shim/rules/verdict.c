@@ -11,7 +11,6 @@
  * Runs at every module load: one pass, no memory, nothing read but the structs.
  */
 #include <limits.h>
-#include <stdlib.h>
 #include "rules.h"
 
 const char *const kgi_answer_names[] = {"native", "family", "jit", "link", "none", "no-cuda"};
@@ -108,6 +107,16 @@ const char *kgi_cuda_driver(int cuda_version)
     return NULL;
 }
 
+/* 570 of "570.26". Not atoi: newer glibc headers turn it into a symbol that older ones lack. */
+static int branch(const char *driver)
+{
+    int n = 0;
+
+    while (*driver >= '0' && *driver <= '9')
+        n = 10 * n + (*driver++ - '0');
+    return n;
+}
+
 /* The CUDA version of the host's driver; 0 = unknown, forbids nothing. */
 static int host_cuda(const struct kgi_host *host)
 {
@@ -116,7 +125,7 @@ static int host_cuda(const struct kgi_host *host)
     if (host->driver <= 0)
         return 0;
     for (size_t i = 0; i < RELEASES; i++) { /* up to the first release that needs a newer driver */
-        if (releases[i].driver && atoi(releases[i].driver) > host->driver)
+        if (releases[i].driver && branch(releases[i].driver) > host->driver)
             return releases[i ? i - 1 : 0].cuda;
     }
     return 0; /* newer than the table */
