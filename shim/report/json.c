@@ -156,6 +156,7 @@ static void add_device(struct line *l, const struct kgi_diagnosis *d)
     if (d->ordinal >= 0)
         add_number(l, "ordinal", d->ordinal);
     add_true(l, "what_if", d->ordinal < 0);
+    add_true(l, "audit", d->audit);
     begin(l, "cc");
     kgi_text_add(l->text, "\"%d.%d\"", major, minor);
     end(l);
