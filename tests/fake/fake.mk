@@ -28,3 +28,21 @@ $(dir $(1))libcuda.so.1: $(1)
 endef
 $(eval $(call FAKE_DRIVER_RULE,$(FAKE)/libcuda.so.570.26,12080,))
 $(eval $(call FAKE_DRIVER_RULE,$(FAKE)/580/libcuda.so.580.65.06,13000,cuLo*;))
+
+# fake_runtime: version, name
+define FAKE_RUNTIME_RULE
+fake: $(FAKE)/$(2) $(FAKE)/libcudart_static_$(1).a
+$(FAKE)/$(2): tests/fake/cudart.c include/kg_cuda.h tests/fake/fake.mk
+	@mkdir -p $$(@D)
+	$(if $(V),,@echo "  FAKE  $$@")
+	$$(Q)echo '$(2) { global: cuda*; __cuda*; local: *; };' >$$@.map
+	$$(Q)$$(FAKE_CC) -DRUNTIME=$(1) -DVISIBILITY='"default"' -shared -o $$@ $$< \
+	    -Wl,-soname,$(2) -Wl,--version-script=$$@.map -Wl,-z,defs -ldl -lpthread
+$(FAKE)/libcudart_static_$(1).a: tests/fake/cudart.c include/kg_cuda.h tests/fake/fake.mk
+	@mkdir -p $$(@D)
+	$$(Q)$$(FAKE_CC) -DRUNTIME=$(1) -DVISIBILITY='"hidden"' -c -o $$@.o $$<
+	$$(Q)rm -f $$@ && ar rc $$@ $$@.o
+endef
+$(eval $(call FAKE_RUNTIME_RULE,11,libcudart.so.11.0))
+$(eval $(call FAKE_RUNTIME_RULE,12,libcudart.so.12))
+$(eval $(call FAKE_RUNTIME_RULE,13,libcudart.so.13))
