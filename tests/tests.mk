@@ -41,6 +41,7 @@ SCN_LIBS := $(patsubst tests/scenarios/%.c,$(SCN)/%.so,$(wildcard tests/scenario
 SCN_PROGRAMS := $(patsubst tests/scenarios/%.c,$(SCN)/%,$(wildcard tests/scenarios/s[0-9]*.c))
 SCENARIOS := $(sort $(wildcard tests/scenarios/s[0-9]*.c tests/scenarios/s[0-9]*.py))
 SCN_HEADERS := $(wildcard tests/scenarios/*.h examples/*.fatbin) include/kg_cuda.h
+SCN_STATIC := $(foreach v,11 12 13,$(OBJDIR)/fake/libcudart_static_$(v).a)
 head = $(shell sed -nE 's/^( \*|\/\*) $(1): (.*[^ */]).*/\2/p' $<)
 SCN_CC = $(CC) -std=gnu11 -Wall -Wextra -Werror -Wno-unused -O1 -g -D_GNU_SOURCE -Iinclude \
          $(SAN_FLAGS) $(call head,options)
@@ -52,7 +53,7 @@ $(SCN)/lib%.so: tests/scenarios/lib%.c $(SCN_HEADERS) | fake
 	    -Wl,-soname,$(notdir $(or $(call head,as),$@))
 	$(Q)$(if $(call head,as),cp $@ $(SCN)/$(call head,as))
 
-$(SCN)/s%: tests/scenarios/s%.c $(SCN_HEADERS) | fake $(SCN_LIBS)
+$(SCN)/s%: tests/scenarios/s%.c $(SCN_HEADERS) $(SCN_STATIC) | fake $(SCN_LIBS)
 	@mkdir -p $(@D)
 	$(Q)$(SCN_CC) -o $@ $< $(SCN_LD)
 

@@ -18,11 +18,14 @@ static void use(const char *extension)
     int (*good)(void) = (int (*)(void))dlsym(library, "extension_good");
     int (*bad)(void) = (int (*)(void))dlsym(library, "extension_bad");
     int (*last)(void) = (int (*)(void))dlsym(library, "extension_last_error");
-    int number = 0;
+    int number = 0, results[4];
     version(&number);
-    printf("%s: runtime %d, good %d, ", extension, number / 1000, good());
-    printf("bad %d, last error ", bad());
-    printf("%d, then %d\n", last(), last());
+    results[0] = good();
+    results[1] = bad();
+    results[2] = last();
+    results[3] = last();
+    printf("%s: runtime %d, good %d, bad %d, last error %d, then %d\n", extension, number / 1000,
+           results[0], results[1], results[2], results[3]);
 }
 
 int main(void)

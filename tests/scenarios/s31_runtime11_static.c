@@ -3,6 +3,7 @@
  * below.
  * link: -l:libcudart_static_11.a -ldl -lpthread
  * run:
- * run: CUDA_MODULE_LOADING=EAGER
+ * run: LD_LIBRARY_PATH=@/../fake/580
+ * run: LD_LIBRARY_PATH=@/../fake/580 CUDA_MODULE_LOADING=EAGER
  */
 #include "checked.h"

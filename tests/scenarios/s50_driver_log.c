@@ -2,8 +2,8 @@
  * The driver's log speaks up to five times for one failure, and also during loads that succeed:
  * one report for one failure, none for a success.
  * link: -l:libcudart_static_11.a -ldl -lpthread
- * run:
- * run: KGUARD_LOG=info
+ * run: LD_LIBRARY_PATH=@/../fake/580
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_LOG=info
  */
 #include "runtime.h"
 
