@@ -8,6 +8,8 @@
 #include "kg_cuda.h"
 
 #define KGI_EXPORT __attribute__((visibility("default")))
+/* What a door calls when a call was not an everyday good one. */
+#define KGI_SLOW __attribute__((noinline, cold))
 
 /* ---- resolve.c: originals and look-ups -------------------------------------------------------------- */
 

@@ -65,8 +65,10 @@ static void failed(struct kgi_call *call, const struct kgi_kernel *kernel)
     kgi_failure(call, kernel);
 }
 
-static void failed_handle(struct kgi_call *call, const void *handle, const char *name)
+static KGI_SLOW void failed_handle(const char *api, int result, enum kgi_use use,
+                                   const void *caller, const void *handle, const char *name)
 {
+    struct kgi_call call = {.api = api, .result = result, .use = use, .caller = caller};
     struct kgi_kernel kernel = {0};
     int saved = errno;
 
@@ -74,33 +76,35 @@ static void failed_handle(struct kgi_call *call, const void *handle, const char 
         kgi_handle_get(handle, &kernel);
         if (name)
             kernel.name = kgi_name(name);
-        failed(call, &kernel);
+        failed(&call, &kernel);
     }
     errno = saved;
 }
 
-static void loaded(struct kgi_call *call, const void *handle, const void *data, const char *file)
+static KGI_SLOW void loaded(const char *api, int result, const void *caller, const void *handle,
+                            const void *data, const char *file)
 {
+    struct kgi_call call = {
+        .api = api, .result = result, .use = KGI_USE_LOAD, .caller = caller};
     struct kgi_kernel kernel = {0};
     int saved = errno;
 
-    if (!kgi_options()->off && (!call->result || kgi_failure_family(call->result))) {
-        kernel.image = file ? kgi_image_file(file) : kgi_image_at(data, call->caller);
-        if (kernel.image) {
-            if (call->result) {
-                failed(call, &kernel);
-            } else {
-                kgi_machine_ready();
-                kgi_handle_set(handle, kernel.image, NULL);
-                kgi_module(kernel.image);
-            }
-            kgi_image_end_load(kernel.image, call->result == 0);
+    if (!kgi_options()->off && (!result || kgi_failure_family(result)))
+        kernel.image = file ? kgi_image_file(file) : kgi_image_at(data, caller);
+    if (kernel.image) {
+        if (result) {
+            failed(&call, &kernel);
+        } else {
+            kgi_machine_ready();
+            kgi_handle_set(handle, kernel.image, NULL);
+            kgi_module(kernel.image);
         }
+        kgi_image_end_load(kernel.image, result == 0);
     }
     errno = saved;
 }
 
-static void found(const void *handle, const void *container, const char *name)
+static KGI_SLOW void found(const void *handle, const void *container, const char *name)
 {
     struct kgi_kernel kernel;
 
@@ -111,11 +115,9 @@ static void found(const void *handle, const void *container, const char *name)
 
 /* ---- what doors.def's last column stands for ------------------------------------------------------------- */
 
-#define CALL(kind)                                                                            \
-    &(struct kgi_call)                                                                             \
-    {                                                                                              \
-        .api = name_of, .result = (int)result, .use = kind, .caller = __builtin_return_address(0)      \
-    }
+/* Only words are handed over: a wrapper keeps nothing on its stack that a good call does not need. */
+#define CALLED name_of, (int)result
+#define FROM __builtin_return_address(0)
 
 #define START                                                                                      \
     if (result == CUDA_SUCCESS)                                                                    \
@@ -123,14 +125,14 @@ static void found(const void *handle, const void *container, const char *name)
 #define FOUND(p)                                                                                   \
     if (result == CUDA_SUCCESS && p && *p && !kgi_options()->off)                                  \
     *p = kgi_driver_door_of(*p)
-#define LOAD(handle, image) loaded(CALL(KGI_USE_LOAD), HANDLE(handle), image, NULL)
-#define LOAD_FILE(handle, path) loaded(CALL(KGI_USE_LOAD), HANDLE(handle), NULL, path)
+#define LOAD(handle, image) loaded(CALLED, FROM, HANDLE(handle), image, NULL)
+#define LOAD_FILE(handle, path) loaded(CALLED, FROM, HANDLE(handle), NULL, path)
 #define ADD(image)                                                                                 \
     if (result != CUDA_SUCCESS)                                                                    \
-    loaded(CALL(KGI_USE_LOAD), NULL, image, NULL)
+    loaded(CALLED, FROM, NULL, image, NULL)
 #define ADD_FILE(path)                                                                             \
     if (result != CUDA_SUCCESS)                                                                    \
-    loaded(CALL(KGI_USE_LOAD), NULL, NULL, path)
+    loaded(CALLED, FROM, NULL, NULL, path)
 #define UNLOAD(handle)                                                                             \
     if (result == CUDA_SUCCESS && !kgi_options()->off)                                             \
     kgi_handle_drop(handle)
@@ -138,21 +140,21 @@ static void found(const void *handle, const void *container, const char *name)
     if (result == CUDA_SUCCESS)                                                                    \
         found(HANDLE(handle), container, kernel);                                                  \
     else                                                                                           \
-        failed_handle(CALL(KGI_USE_FIND), container, kernel)
+        failed_handle(CALLED, KGI_USE_FIND, FROM, container, kernel)
 #define ALIAS(handle, of)                                                                          \
     if (result == CUDA_SUCCESS)                                                                    \
         found(HANDLE(handle), of, NULL);                                                           \
     else                                                                                           \
-        failed_handle(CALL(KGI_USE_FIND), of, NULL)
+        failed_handle(CALLED, KGI_USE_FIND, FROM, of, NULL)
 #define QUERY(handle)                                                                              \
     if (KGI_UNLIKELY(result != CUDA_SUCCESS))                                                      \
-    failed_handle(CALL(KGI_USE_QUERY), handle, NULL)
+    failed_handle(CALLED, KGI_USE_QUERY, FROM, handle, NULL)
 #define LIST(handle)                                                                               \
     if (KGI_UNLIKELY(result != CUDA_SUCCESS))                                                      \
-    failed_handle(CALL(KGI_USE_FIND), handle, NULL)
+    failed_handle(CALLED, KGI_USE_FIND, FROM, handle, NULL)
 #define LAUNCH(handle)                                                                             \
     if (KGI_UNLIKELY(result != CUDA_SUCCESS))                                                      \
-    failed_handle(CALL(KGI_USE_LAUNCH), handle, NULL)
+    failed_handle(CALLED, KGI_USE_LAUNCH, FROM, handle, NULL)
 
 /* Out-parameters are looked at after success alone, and may be NULL. */
 #define HANDLE(p) (result == CUDA_SUCCESS && (p) ? (const void *)*(p) : NULL)

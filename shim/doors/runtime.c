@@ -155,7 +155,7 @@ static struct runtime *runtime_at(const void *address)
 }
 
 /* A stub that was never registered, or a variable: the object it lies in, else the caller's. */
-static struct runtime *runtime_holding(const void *stub, const void *caller)
+static KGI_SLOW struct runtime *runtime_holding(const void *stub, const void *caller)
 {
     struct kgi_object object;
 
@@ -178,22 +178,27 @@ static void remember(const void *stub, const struct runtime *r)
 
 /* ---- notes ------------------------------------------------------------------------------------------------ */
 
-static void failed(struct kgi_call *call, const void *handle, const char *name)
+static KGI_SLOW void failed(const char *api, int result, enum kgi_use use, const void *caller,
+                            const void *handle, const char *name)
 {
+    struct kgi_call inner_call, call = {.api = api,
+                                        .result = result,
+                                        .use = use,
+                                        .runtime = true,
+                                        .caller = caller,
+                                        .about = handle};
     struct kgi_kernel kernel = {0}, inner_kernel;
-    struct kgi_call inner_call;
     int saved = errno;
 
     if (kgi_options()->off)
         return;
-    call->about = handle;
     /* nvcc 13's host code looks a kernel up once and launches what it got, so after a failed look-up
      * it launches NULL, for ever: that kernel is the one this thread failed to find a moment ago,
      * later the one that failed at the same place. */
     if (handle)
         kgi_handle_get(handle, &kernel);
-    else if (call->use == KGI_USE_LAUNCH && !kgi_thread_sought(&kernel))
-        kgi_handle_get(call->caller, &kernel);
+    else if (use == KGI_USE_LAUNCH && !kgi_thread_sought(&kernel))
+        kgi_handle_get(caller, &kernel);
     if (kgi_inner_take(&inner_call, &inner_kernel)) {
         if (!kernel.image)
             kernel.image = inner_kernel.image;
@@ -202,17 +207,17 @@ static void failed(struct kgi_call *call, const void *handle, const char *name)
     }
     if (name && !kernel.name)
         kernel.name = kgi_name(name);
-    kgi_failure(call, &kernel);
-    if (kgi_failure_family(call->result)) {
-        if (!handle && call->use == KGI_USE_LAUNCH)
-            kgi_handle_set(call->caller, kernel.image, kernel.name);
-        kgi_thread_failed(call, &kernel);
+    kgi_failure(&call, &kernel);
+    if (kgi_failure_family(result)) {
+        if (!handle && use == KGI_USE_LAUNCH)
+            kgi_handle_set(caller, kernel.image, kernel.name);
+        kgi_thread_failed(&call, &kernel);
     }
     errno = saved;
 }
 
 /* The call succeeded while some thread has something on record. */
-static void passed(bool launch)
+static KGI_SLOW void passed(bool launch)
 {
     struct kgi_kernel kernel;
     struct kgi_call call;
@@ -227,7 +232,7 @@ static void passed(bool launch)
     errno = saved;
 }
 
-static void alias(const void *handle, const void *of, const struct runtime *r)
+static KGI_SLOW void alias(const void *handle, const void *of, const struct runtime *r)
 {
     struct kgi_kernel kernel;
 
@@ -237,7 +242,7 @@ static void alias(const void *handle, const void *of, const struct runtime *r)
     remember(handle, r);
 }
 
-static void found(const void *handle, const void *container, const char *name,
+static KGI_SLOW void found(const void *handle, const void *container, const char *name,
                   const struct runtime *r)
 {
     struct kgi_kernel kernel;
@@ -254,15 +259,9 @@ static void found(const void *handle, const void *container, const char *name,
 #define CALLER runtime_at(__builtin_return_address(0))
 
 #define PENDING KGI_UNLIKELY(atomic_load_explicit(&kgi_pending, memory_order_relaxed) != 0)
-#define CALL(kind)                                                                                 \
-    &(struct kgi_call)                                                                             \
-    {                                                                                              \
-        .api = name_of, .result = result, .use = kind, .runtime = true,                            \
-        .caller = __builtin_return_address(0)                                                      \
-    }
 #define NOTE(kind, handle, name, launch)                                                           \
     if (KGI_UNLIKELY(result != 0))                                                                 \
-        failed(CALL(kind), handle, name);                                                          \
+        failed(name_of, result, kind, __builtin_return_address(0), handle, name);                                                          \
     else if (PENDING)                                                                              \
     passed(launch)
 

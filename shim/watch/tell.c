@@ -110,6 +110,7 @@ static int match_frame(const char *mangled, int registers, void *context)
 struct list {
     struct kgi_text text;
     size_t count;
+    struct desk *desk;
 };
 
 static int list_kernel(const char *mangled, int registers, void *context)
@@ -118,6 +119,8 @@ static int list_kernel(const char *mangled, int registers, void *context)
     char name[256];
 
     (void)registers;
+    if (list->count == 0)
+        strncpy(list->desk->kernel, mangled, sizeof list->desk->kernel - 1);
     if (list->count++ < 3) {
         kgi_demangle(mangled, name, sizeof name);
         kgi_text_add(&list->text, "%s%s", list->count > 1 ? ", " : "", name);
@@ -126,20 +129,21 @@ static int list_kernel(const char *mangled, int registers, void *context)
 }
 
 /* The image's kernels, once: every code of an image normally holds the same ones. */
-static const char *list_kernels(struct desk *desk, const struct kgi_image *image)
+static size_t list_kernels(struct desk *desk, const struct kgi_image *image)
 {
-    struct list list = {{desk->kernels, sizeof desk->kernels, 0, false}, 0};
+    struct list list = {{desk->kernels, sizeof desk->kernels, 0, false}, 0, desk};
 
     for (size_t i = 0; i < image->count && !list.count; i++)
         kgi_image_kernels(image, (int)i, list_kernel, &list);
     if (list.count > 3)
         kgi_text_add(&list.text, " and %zu more", list.count - 3);
-    return list.count ? desk->kernels : NULL;
+    return list.count;
 }
 
 static void name_kernel(struct kgi_diagnosis *d, struct desk *desk, const struct kgi_image *image)
 {
     struct match match = {desk, desk->frame_count, desk->kernel, sizeof desk->kernel};
+    size_t listed;
 
     if (d->kernel || !image)
         return;
@@ -148,8 +152,14 @@ static void name_kernel(struct kgi_diagnosis *d, struct desk *desk, const struct
         d->not_used_yet = false; /* it is being launched: eager or not */
         d->kernel = desk->kernel;
         d->kernel_from = "host stack";
-    } else {
-        d->kernels = list_kernels(desk, image);
+        return;
+    }
+    listed = list_kernels(desk, image);
+    if (listed == 1 && !d->not_used_yet) {
+        d->kernel = desk->kernel;
+        d->kernel_from = "image, which has no other";
+    } else if (listed) {
+        d->kernels = desk->kernels;
     }
 }
 
