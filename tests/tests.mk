@@ -73,9 +73,10 @@ GATES := $(if $(SAN),,$(wildcard tests/gates/*.sh))
 check:
 	@.ci/deps check
 	@$(MAKE) --no-print-directory check-built
+FUZZ_REPLAY := $(FUZZ:%=$(OBJDIR)/fuzz/replay_%)
 check-built: $(OBJDIR)/libkguard.so fake scenarios $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY)
 	@OBJDIR=$(abspath $(OBJDIR)) SAN=$(SAN) CC=$(CC) STRICT=$(STRICT) tests/run.sh \
-	    $(GATES) $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY) $(SCENARIOS)
+	    $(GATES) $(FAKE_TESTS) $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY) $(SCENARIOS)
 
 # ---- the demo ---------------------------------------------------------------------------------------------
 

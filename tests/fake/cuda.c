@@ -127,7 +127,7 @@ static bool scripted(const char *name, CUresult *result)
 #define ENTER_STARTED(name)                                                                        \
     ENTER(name);                                                                                   \
     if (UNLIKELY(!initialised))                                                                    \
-    return CUDA_ERROR_NOT_INITIALIZED
+    return from("uninitialised/-/lazy/cuModuleLoadData")
 
 /* ---- recorded answers ---- */
 
@@ -180,8 +180,8 @@ static CUresult on(const void *p, const char *call)
 CUresult cuInit(unsigned flags)
 {
     ENTER(cuInit);
-    initialised = true;
-    return CUDA_SUCCESS;
+    initialised = machine.devices > 0;
+    return initialised ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE;
 }
 
 CUresult cuDriverGetVersion(int *version)
@@ -222,7 +222,7 @@ CUresult cuGetErrorName(CUresult error, const char **text)
 
 #define CHECK_DEVICE(device)                                                                       \
     if ((device) < 0 || (device) >= machine.devices)                                               \
-    return CUDA_ERROR_INVALID_DEVICE
+    return from("handles/-/lazy/cuDeviceGet")
 
 CUresult cuDeviceGet(CUdevice *device, int ordinal)
 {
@@ -336,7 +336,7 @@ CUresult cuCtxGetDevice(CUdevice *device)
 {
     ENTER_STARTED(cuCtxGetDevice);
     if (!current)
-        return CUDA_ERROR_INVALID_CONTEXT;
+        return from("handles/-/lazy/cuCtxGetDevice");
     *device = current->device;
     return CUDA_SUCCESS;
 }
@@ -912,7 +912,7 @@ CUresult cuOccupancyMaxPotentialBlockSize(int *grid, int *block, CUfunction f,
 
 static __attribute__((noinline, cold)) CUresult odd_launch(CUfunction f, const char *call)
 {
-    return !initialised    ? CUDA_ERROR_NOT_INITIALIZED
+    return !initialised    ? from("uninitialised/-/lazy/cuLaunchKernel")
            : handle_of(f)  ? on(f, call)
            : current       ? from("handles/-/lazy/cuLaunchKernel")
                            : from("handles/-/lazy/cuLaunchKernel(no context)");
@@ -1251,7 +1251,7 @@ CUresult cuGetExportTable(const void **table, const CUuuid *id)
     } door = {sizeof door, private_load};
     ENTER(cuGetExportTable);
     if (memcmp(id, "fake old runtime", sizeof *id) != 0)
-        return CUDA_ERROR_NOT_FOUND;
+        return from("handles/-/lazy/cuGetExportTable");
     *table = &door;
     return CUDA_SUCCESS;
 }

@@ -40,7 +40,7 @@
     CLASS(BAD_ZSTD, "zstd_size_small.fatbin", "", "")                                              \
     CLASS(NOTHING_INSIDE, "empty.fatbin", "", "")                                                  \
     CLASS(LTO_ONLY, "lto.fatbin", "", "")                                                          \
-    CLASS(UNKNOWN_KIND, "kind_123_cubin.fatbin", "", "")                                           \
+    CLASS(UNKNOWN_KIND, "kind_100_cubin.fatbin", "", "")                                           \
     CLASS(UNREADABLE, "bad_magic.fatbin", "elf_machine.cubin", "garbage.ptx")                      \
     CLASS(TRUNCATED, "truncated_payload.fatbin", "elf_truncated.cubin", "")                        \
     CLASS(NOT_RECORDED, "", "", "")

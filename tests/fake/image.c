@@ -15,15 +15,22 @@
 enum { PTX = 1, CUBIN = 2, LTO = 8 };                 /* kinds */
 enum { LZ4 = 0x2000, ZSTD = 0x8000, PACKED = LZ4 | ZSTD }; /* flags */
 
+static bool peek_all(const void *p, void *out, size_t size)
+{
+    struct iovec local = {out, size}, remote = {(void *)(uintptr_t)p, size};
+    return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size;
+}
+
 /* How many of size bytes at p are readable; copied to out. */
 static size_t peek(const void *p, void *out, size_t size)
 {
     size_t done = 0;
+    if (peek_all(p, out, size))
+        return size;
     while (done < size) { /* by pages: what lies before an unmapped one still counts */
         size_t page = 4096 - ((uintptr_t)p + done) % 4096;
         size_t part = page < size - done ? page : size - done;
-        struct iovec local = {(char *)out + done, part}, remote = {(char *)p + done, part};
-        if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != (ssize_t)part)
+        if (!peek_all((const char *)p + done, (char *)out + done, part))
             break;
         done += part;
     }
@@ -316,7 +323,7 @@ static void read_fatbin(struct image *image, const void *p)
         uint16_t version, header;
         int32_t size, high; /* only the low half counts, as a signed number */
     } head;
-    static const size_t beyond = 1 << 20; /* an entry that begins inside may end outside */
+    static const size_t beyond[] = {0, 1 << 20}; /* an entry that begins inside may end outside */
     image->form = FATBIN;
     image->class = TRUNCATED;
     if (peek(p, &head, sizeof head) != sizeof head)
@@ -326,10 +333,11 @@ static void read_fatbin(struct image *image, const void *p)
         return;
     }
     size_t end = 16 + (size_t)(head.size > 0 ? head.size : 0);
-    char *copy = malloc(end + beyond);
-    size_t got = peek(p, copy, end + beyond);
-    choose(image, copy, end, got);
-    free(copy);
+    for (size_t i = 0; i < 2 && image->class == TRUNCATED; i++) {
+        char *copy = malloc(end + beyond[i]);
+        choose(image, copy, end, peek(p, copy, end + beyond[i]));
+        free(copy);
+    }
 }
 
 struct image *image_read(const void *p)
