@@ -1,14 +1,17 @@
 #!/bin/bash
 # Runs tests, two at a time, and counts.   tests/run.sh TEST...
-# A test is a program or script, or a scenario's source; exit 0 = passed, 77 = skipped (its last line
-# says why), else failed.
+# A test is a program or script, a scenario's source or a fuzz target's replay; exit 0 = passed,
+# 77 = skipped (its last line says why), else failed.
 # TIMEOUT=120 seconds each; STRICT=1: a skip is a failure; OBJDIR: where the logs go.
 set -u
 logs=${OBJDIR:-build}/check
 if [ "${1-}" = --one ]; then
     name=$(basename "${2%.*}")
     command=("$2")
-    [[ $2 = */scenarios/*.* ]] && command=(tests/scenarios/scenario.sh "$2")
+    case $2 in
+    */scenarios/*.*) command=(tests/scenarios/scenario.sh "$2") ;;
+    */fuzz/replay_*) command+=("tests/fuzz/corpus/${name#replay_}") ;;
+    esac
     log=$logs/$name.log
     start=$(date +%s%N)
     timeout -k 5 "${TIMEOUT:-120}" "${command[@]}" >"$log" 2>&1 </dev/null

@@ -34,7 +34,7 @@ static void load(const char *door, const char *file, struct wrapper *image)
     size_t size = 0;
 #define DOOR(function, ...) (strcmp(door, #function) == 0 && CALL(function, __VA_ARGS__) == 0)
     if (DOOR(cuModuleLoad, &module, file) || DOOR(cuModuleLoadData, &module, image->data) ||
-        DOOR(cuModuleLoadDataEx, &module, image, 0, NULL, NULL) ||
+        DOOR(cuModuleLoadDataEx, &module, image->data, 0, NULL, NULL) ||
         DOOR(cuModuleLoadFatBinary, &module, image->data))
         CALL(cuModuleUnload, module);
     if (DOOR(cuLibraryLoadFromFile, &library, file, NULL, NULL, 0, NULL, NULL, 0))
