@@ -278,7 +278,7 @@ static int each_wrapper(struct kgi_bytes elf, uint64_t address, struct kgi_bytes
             at += 8; /* padding between two inputs of the linker */
             continue;
         }
-        if (kgi_elf_offset(elf, w.data, &offset) == 0 &&
+        if (w.data && kgi_elf_offset(elf, w.data, &offset) == 0 &&
             (stop = each(address + at, offset, context)) != 0)
             return stop;
         at += sizeof w;

@@ -11,8 +11,8 @@
  *            +30 u64 obfuscation key +38 u64 unpacked size  (packed size and unpacked size are 0 in
  *            an entry that is not packed)
  *   options  +0 u32 offset of the text from the entry's start, +4 u32 length. With flag bit 24 (every
- *            cubin of sm_100 and up) the bytes behind the descriptor are a copy of the cubin's
- *            .nv.compat section instead, and there is no text.
+ *            cubin of sm_100 and up) the text is empty, and behind its NUL lies a copy of the
+ *            cubin's .nv.compat section, counted in the length.
  *
  * Seen in about 30 000 fatbins of CUDA 11.8 to 13.1 libraries: the entry version is always 0101,
  * payloads are multiples of 8, the last entry ends exactly where the fatbin does. The header size
@@ -121,10 +121,10 @@ static void read_texts(struct kgi_bytes head, const struct entry_header *h, stru
 
     if (h->name)
         entry->name = trim_at_nul(kgi_bytes_cut(head, h->name, h->name_size));
-    if (!h->options || h->flags & FLAG_COMPAT || !KGI_GET(head, h->options, &d))
+    if (!h->options || !KGI_GET(head, h->options, &d))
         return;
     entry->options = trim_at_nul(kgi_bytes_cut(head, d.offset, d.size));
-    if (h->kind == KGI_PTX && is_compile_only(entry->options))
+    if (is_compile_only(entry->options))
         entry->traits |= KGI_T_RELOCATABLE;
 }
 

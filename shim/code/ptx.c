@@ -224,7 +224,6 @@ static struct token next_kernel(struct cursor *c, uint32_t *traits)
         if (is(t, ".entry")) {
             name = next_token(c);
         } else if (is(t, ".func")) {
-            name.size = 0;
             if (external && !is_driver_function(function_name(c)))
                 *traits |= KGI_T_EXTERN;
         } else if (is(t, "{")) {

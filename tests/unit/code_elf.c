@@ -183,6 +183,120 @@ static void extended_numbering_is_understood(void **state)
     assert_int_equal(s.address, 0x3068);
 }
 
+static void patch(struct kgi_bytes elf, uint64_t offset, uint64_t value, size_t size)
+{
+    assert_true(kgi_bytes_has(elf, offset, size));
+    memcpy((uint8_t *)elf.at + offset, &value, size);
+}
+
+/* The file offset of a field of the section header of that name. */
+static uint64_t header_field(struct kgi_bytes elf, const char *section, size_t field)
+{
+    struct kgi_section s;
+    uint64_t sections;
+
+    memcpy(&sections, elf.at + 40, 8);
+    for (size_t i = 1; kgi_elf_section(elf, i, &s) == 0; i++)
+        if (strcmp(s.name, section) == 0)
+            return sections + i * 64 + field;
+    fail_msg("no section %s", section);
+    return 0;
+}
+
+enum { SH_ADDRESS = 16, SH_SIZE = 32 };
+
+static size_t wrappers_of(struct kgi_bytes elf, struct found *f)
+{
+    f->count = 0;
+    assert_int_equal(kgi_elf_wrappers(elf, note, f), 0);
+    return f->count;
+}
+
+/* What a relocation says counts, not what lies in the place; another kind of relocation says nothing. */
+static void relative_relocations_place_the_fatbins(void **state)
+{
+    struct kgi_bytes arm = fixture("host_aarch64.so"), lld = fixture("host_lld.so");
+    struct kgi_section s;
+    struct found f;
+    uint64_t type;
+
+    (void)state;
+    assert_int_equal(kgi_elf_section_named(arm, ".nvFatBinSegment", &s), 0);
+    patch(arm, s.offset + 8, 0, 8);
+    assert_int_equal(wrappers_of(arm, &f), 1);
+    assert_int_equal(f.offset[0], 0x300); /* readelf -r: 2008 R_AARCH64_RELATIVE 300 */
+
+    assert_int_equal(kgi_elf_section_named(lld, ".rela.dyn", &s), 0);
+    for (uint64_t at = s.offset; at < s.offset + s.size; at += 24) {
+        memcpy(&type, lld.at + at + 8, 8);
+        if (type == 8) /* R_X86_64_RELATIVE -> R_X86_64_DTPMOD64 */
+            patch(lld, at + 8, 16, 8);
+    }
+    assert_int_equal(wrappers_of(lld, &f), 0);
+}
+
+static void padding_between_wrappers_is_skipped(void **state)
+{
+    struct kgi_bytes elf = fixture("host_exec");
+    struct kgi_section s;
+    uint8_t wrapper[24];
+    struct found f;
+
+    (void)state;
+    assert_int_equal(wrappers_of(elf, &f), 2);
+    uint64_t first = f.offset[0];
+    assert_int_equal(kgi_elf_section_named(elf, ".nvFatBinSegment", &s), 0);
+    memcpy(wrapper, elf.at + s.offset, 24);
+    memset((uint8_t *)elf.at + s.offset, 0, s.size);
+    memcpy((uint8_t *)elf.at + s.offset + 8, wrapper, 24);
+    assert_int_equal(wrappers_of(elf, &f), 1);
+    assert_int_equal(f.address[0], s.address + 8);
+    assert_int_equal(f.offset[0], first);
+}
+
+static void a_segment_too_small_for_a_wrapper_holds_none(void **state)
+{
+    struct kgi_bytes elf = fixture("host_lld.so");
+    struct found f;
+
+    (void)state; /* every relocation of the file lies above its address */
+    patch(elf, header_field(elf, ".nvFatBinSegment", SH_ADDRESS), 0, 8);
+    patch(elf, header_field(elf, ".nvFatBinSegment", SH_SIZE), 4, 8);
+    assert_int_equal(wrappers_of(elf, &f), 0);
+}
+
+static void the_innermost_function_gives_the_name(void **state)
+{
+    struct kgi_bytes elf = fixture("host_exec"), symbols, names;
+    const char *name;
+    uint64_t start, value;
+
+    (void)state;
+    assert_int_equal(kgi_elf_symbols(elf, 2, &symbols, &names), 0);
+    for (size_t at = 0; at < symbols.size; at += 24) {
+        memcpy(&value, symbols.at + at + 8, 8);
+        if (value == 0x40016d || value == 0x400272) /* the neighbours of _Z4tinyPi swallow it */
+            patch(elf, (uint64_t)(symbols.at - elf.at) + at + 16, 0x300, 8);
+    }
+    assert_int_equal(kgi_elf_symbol_at(elf, 0x400268, &name, &start), 0);
+    assert_string_equal(name, "_Z4tinyPi");
+    assert_int_equal(kgi_elf_symbol_at(elf, 0x40016c, &name, &start), 0);
+    assert_string_equal(name, "_ZL26__cudaUnregisterBinaryUtilv");
+}
+
+static void other_classes_are_not_read(void **state)
+{
+    struct kgi_bytes elf = fixture("host.so"), big = fixture("host.so");
+    struct kgi_section s;
+
+    (void)state;
+    patch(elf, 4, 1, 1);
+    patch(big, 5, 2, 1);
+    assert_int_equal(kgi_elf_section(elf, 1, &s), -ENOTSUP);
+    assert_int_equal(kgi_elf_section(big, 1, &s), -ENOTSUP);
+    assert_int_equal(kgi_elf_machine(elf), 0);
+}
+
 /* A name must end inside its table: a table whose last byte is not NUL has no names. */
 static void string_tables_without_an_end_are_refused(void **state)
 {
@@ -194,14 +308,8 @@ static void string_tables_without_an_end_are_refused(void **state)
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         struct kgi_bytes elf = fixture("host_exec");
-        uint64_t sections, size;
-        size_t index = 1;
-        while (kgi_elf_section(elf, index, &s) == 0 && strcmp(s.name, tables[i]) != 0)
-            index++;
-        assert_string_equal(s.name, tables[i]);
-        size = s.size - 1;
-        memcpy(&sections, elf.at + 40, 8);
-        memcpy((uint8_t *)elf.at + sections + index * 64 + 32, &size, 8);
+        assert_int_equal(kgi_elf_section_named(elf, tables[i], &s), 0);
+        patch(elf, header_field(elf, tables[i], SH_SIZE), s.size - 1, 8);
         assert_int_equal(kgi_elf_section_named(elf, ".text", &s), i == 0 ? -ENOENT : 0);
         assert_int_equal(kgi_elf_symbol_at(elf, 0x400264, &name, &start), i == 0 ? 0 : -ENOENT);
     }
@@ -218,6 +326,11 @@ int main(void)
         cmocka_unit_test(a_walk_stops_when_told),
         cmocka_unit_test(what_is_no_linked_host_file_is_told_apart),
         cmocka_unit_test(extended_numbering_is_understood),
+        cmocka_unit_test(relative_relocations_place_the_fatbins),
+        cmocka_unit_test(padding_between_wrappers_is_skipped),
+        cmocka_unit_test(a_segment_too_small_for_a_wrapper_holds_none),
+        cmocka_unit_test(the_innermost_function_gives_the_name),
+        cmocka_unit_test(other_classes_are_not_read),
         cmocka_unit_test(string_tables_without_an_end_are_refused),
     };
 

@@ -84,6 +84,10 @@ static void relocatable_ptx_shows_in_the_listing(void **state)
     assert_int_equal(codes[1].kernels, -1);
     codes_of(fixture("default.fatbin"), codes, 2);
     assert_false(codes[1].traits & KGI_T_RELOCATABLE);
+    codes_of(fixture("rdc_none.fatbin"), codes, 2);
+    assert_true(codes[0].traits & codes[1].traits & KGI_T_RELOCATABLE);
+    codes_of(fixture("none.fatbin"), codes, 2);
+    assert_false((codes[0].traits | codes[1].traits) & KGI_T_RELOCATABLE);
     codes_of(fixture("cubin_rdc.cubin"), codes, 2);
     assert_true(codes[0].traits & KGI_T_RELOCATABLE);
 }

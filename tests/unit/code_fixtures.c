@@ -102,8 +102,8 @@ static void fatbins_are_read_as_cuobjdump_reads_them(void **state)
     static const char *const names[] = {
         "default",      "zstd",      "lz4",       "none",          "plain_targets", "a_targets",
         "f_targets",    "debug",     "lineinfo",  "unpacked_120",  "options",       "rdc",
-        "needs_link",   "no_kernel", "ptx_only",  "lto",           "obfuscated",    "cuda_118",
-        "cuda_118_all", "cuda_124",  "stub",      "empty",
+        "rdc_none",     "needs_link", "no_kernel", "ptx_only",     "lto",           "obfuscated",
+        "cuda_118",     "cuda_118_all", "cuda_124", "stub",      "empty",
     };
 
     (void)state;

@@ -118,6 +118,30 @@ static struct kgi_bytes many_long_names(void)
     return big;
 }
 
+/* 170 000 wrappers, and 65 535 segments of which none holds what they point to. */
+static struct kgi_bytes many_segments(void)
+{
+    struct kgi_bytes big = many_sections(3, 62, 1, 1);
+    uint8_t *at = (uint8_t *)big.at;
+    uint64_t count = 2, segments = 1 << 20, wrappers = 5 << 20, size = 3 << 20;
+    struct {
+        uint32_t magic, version;
+        uint64_t data, linked;
+    } w = {KGI_WRAPPER_MAGIC, 1, 0x1234, 0};
+
+    memcpy(at + 64 + 32, &count, 8);
+    memcpy(at + 32, &segments, 8);
+    memcpy(at + 54, "\x38\0\xff\xff", 4);
+    memcpy(at + 64 + 64 + 24, &wrappers, 8); /* section 1, by its own name, is the wrappers' */
+    memcpy(at + 64 + 64 + 32, &size, 8);
+    for (uint64_t i = 0; i + 24 <= size - 64; i += 24)
+        memcpy(at + wrappers + i, &w, 24);
+    memset(at + wrappers, 0, 32);
+    memcpy(at + wrappers + 1, ".nvFatBinSegment", 17);
+    at[wrappers + size - 1] = 0;
+    return big;
+}
+
 static int ignore_name(const char *name, int registers, void *context)
 {
     *(size_t *)context += strlen(name) + (size_t)registers;
@@ -149,6 +173,9 @@ static void no_walk_is_quadratic(void **state)
     start = seconds();
     elf = many_sections(3, 62, 2, 7 << 20);
     kgi_elf_symbol_at(elf, 0x4000, &name, &where);
+    assert_true(seconds() - start < enough);
+    start = seconds();
+    kgi_elf_wrappers(many_segments(), ignore_wrapper, NULL);
     assert_true(seconds() - start < enough);
     start = seconds();
     elf = many_long_names();

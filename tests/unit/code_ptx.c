@@ -62,6 +62,7 @@ static void kernels_are_counted_where_their_body_opens(void **state)
 {
     (void)state;
     expect(HEAD ".visible .entry k(.param .u64 p);\n" KERNEL, 807, 90, 0, 1);
+    expect(HEAD ".visible .entry k();\n.global .b8 t[2] = {1, 2};\n", 807, 90, 0, 0);
     expect(HEAD ".extern .entry k();\n.entry j() { ret; } .weak .entry i(){{ret;}}", 807, 90, 0, 2);
     expect(HEAD "// .entry a() { }\n/* .entry b() { } */ .func c() { ret; }\n", 807, 90, 0, 0);
     expect(HEAD ".file 1 \"/a \\\" .entry d() { }\"\n" KERNEL, 807, 90, 0, 1);
@@ -136,6 +137,7 @@ static void what_is_not_ptx_is_refused(void **state)
         {".version 8.0\n.target sm_80b\n", -EBADMSG},
         {".version 8.0\n.target sm_\n", -EBADMSG},
         {".version 8.0\n.target sm_99999999999\n", -EBADMSG},
+        {".version 8.0\n.target sm_4294967386\n", -EBADMSG}, /* 90, modulo 2^32 */
     };
     struct kgi_ptx p;
 
