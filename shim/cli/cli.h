@@ -1,0 +1,99 @@
+/*
+ * Floor 6: the kguard command. Uses everything but doors and watch. Unlike the shim it is an ordinary
+ * program: malloc, stdio and threads are its own.
+ */
+#ifndef KGI_CLI_H
+#define KGI_CLI_H
+
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "../base/base.h"
+#include "../rules/rules.h"
+
+/* Exit codes: nothing found, findings, wrong use, input unreadable or only partly scanned (beats
+ * findings), a fault of ours. */
+enum { KGI_EXIT_OK, KGI_EXIT_FOUND, KGI_EXIT_USAGE, KGI_EXIT_UNREADABLE, KGI_EXIT_INTERNAL };
+
+/* ---- main.c: the command line; one table gives options, --help, man page and completion --------------- */
+
+/* ---- engine.c: what one file holds, from a stream of its bytes ------------------------------------------ */
+
+/* A file's bytes from first to last; no seeking. read: like read(2), -errno on error. */
+struct kgi_stream {
+    ssize_t (*read)(void *context, void *to, size_t size);
+    void *context;
+};
+
+/* One fatbin, raw cubin or PTX text found in a file. Payload pointers in codes are not kept. */
+struct kgi_found {
+    uint64_t place;   /* offset in the file */
+    bool registered;  /* a wrapper leads to it (or the file is no ELF: all count) */
+    struct kgi_code *codes;
+    size_t count;
+};
+
+struct kgi_file {
+    char *path;        /* as shown: "/venv/a.so", "image.tar!sha256:ab12!/usr/lib/a.so" */
+    char *inner;       /* the path inside its root ("/usr/lib/a.so"), for package look-ups */
+    uint64_t size;
+    struct kgi_found *found;
+    size_t found_count;
+    char *error;       /* what is wrong with it and where, or NULL */
+    char *package;     /* "torch 2.5.1", or NULL */
+    bool dynamic_elf;  /* a host ELF: "no CUDA code" may mean a CPU-only build */
+};
+
+/* Reads a whole stream and fills *out (caller frees with kgi_file_free): constant memory in the
+ * stream's length. start: bytes already taken from the stream (a look at its magic). Never fails for
+ * what the bytes say: *out.error tells; negative only for memory. with_kernels: payloads are inflated
+ * and counted (--kernels, and where a verdict depends on it). */
+int kgi_scan_stream(const char *path, struct kgi_bytes start, struct kgi_stream *stream,
+                    bool with_kernels, struct kgi_file *out);
+void kgi_file_free(struct kgi_file *file);
+
+/* ---- walk.c, archive.c, process.c: where streams come from ---------------------------------------------- */
+
+/* What a walk meets. Every callback may be NULL. Paths as in struct kgi_file. */
+struct kgi_visitor {
+    /* A regular file that may hold code; read it or not. */
+    int (*file)(void *context, const char *path, const char *inner, struct kgi_bytes start,
+                struct kgi_stream *stream, uint64_t size);
+    /* Something could not be read: place and reason are in the text. */
+    void (*error)(void *context, const char *path, const char *text);
+    /* Bytes read so far, and in all where known (0), for the progress bar. */
+    void (*progress)(void *context, uint64_t done, uint64_t total);
+    void *context;
+};
+
+/* Walks a path: file, folder, archive (zip/wheel, tar with gzip/zstd, docker save, OCI layout, ar),
+ * "-" for stdin; archives inside archives too. Bounded memory; nothing is written to disk. */
+int kgi_walk(const char *path, const struct kgi_visitor *visitor);
+/* The files a process has mapped. */
+int kgi_walk_process(pid_t pid, const struct kgi_visitor *visitor);
+
+/* ---- package.c: whose file it is ---------------------------------------------------------------------------- */
+
+struct kgi_packages;
+struct kgi_packages *kgi_packages_new(void);
+void kgi_packages_free(struct kgi_packages *packages);
+/* Offers a file met on the walk; true when it was package metadata (dist-info RECORD and METADATA,
+ * conda-meta/x.json, dpkg status and lists) and its stream has been read. */
+bool kgi_packages_offer(struct kgi_packages *packages, const char *inner, struct kgi_bytes start,
+                        struct kgi_stream *stream, uint64_t size);
+/* "torch 2.5.1" for a path, or NULL; after the walk. Borrowed. */
+const char *kgi_packages_of(const struct kgi_packages *packages, const char *inner);
+
+/* ---- tools.c: things that will fail at run time though no image lacks code ----------------------------------- */
+
+/* CPU-only builds of packages that should hold CUDA code, a Triton whose ptxas cannot make code for
+ * the target, an NVRTC that does not know it. Each finding as one sentence. */
+void kgi_tools_check(const struct kgi_file *files, size_t count,
+                     const struct kgi_packages *packages, struct kgi_target target,
+                     void (*finding)(void *context, const char *path, int reason,
+                                     const char *text, const char *help),
+                     void *context);
+
+/* ---- output.c: text, json, jsonl, tsv, sarif -------------------------------------------------------------------- */
+
+#endif
