@@ -134,6 +134,8 @@ static bool scripted(const char *name, CUresult *result)
 static CUlogsCallback log_callback;
 static void *log_data;
 
+static __thread bool nameless; /* in a call that has no public name */
+
 static CUresult replay(const struct answer *answer)
 {
     char text[1024];
@@ -141,7 +143,8 @@ static CUresult replay(const struct answer *answer)
         return CUDA_ERROR_UNKNOWN;
     for (unsigned i = 0; log_callback && machine.logs && trace_log(answer, i, text, sizeof text);
          i++)
-        log_callback(log_data, CU_LOG_LEVEL_ERROR, text, strlen(text));
+        if (!nameless || strncmp(text, "Returning", 9) != 0)
+            log_callback(log_data, CU_LOG_LEVEL_ERROR, text, strlen(text));
     return (CUresult)answer->result;
 }
 
@@ -1240,7 +1243,10 @@ static CUresult private_load(CUmodule *module, const void *image)
 {
     struct image *seen = image_read(image);
     seen->wrapped = 0; /* the old runtime's business, not the driver's */
-    return load_module(module, seen, "module", "cuModuleLoadData");
+    nameless = true;
+    CUresult result = load_module(module, seen, "module", "cuModuleLoadData");
+    nameless = false;
+    return result;
 }
 
 CUresult cuGetExportTable(const void **table, const CUuuid *id)
