@@ -112,10 +112,7 @@ typedef enum CUjit_option_enum {
     CU_JIT_CACHE_MODE = 14
 } CUjit_option;
 
-typedef enum CUjit_fallback_enum {
-    CU_PREFER_PTX = 0,
-    CU_PREFER_BINARY = 1
-} CUjit_fallback;
+typedef enum CUjit_fallback_enum { CU_PREFER_PTX = 0, CU_PREFER_BINARY = 1 } CUjit_fallback;
 
 typedef enum CUjitInputType_enum {
     CU_JIT_INPUT_CUBIN = 0,
@@ -242,10 +239,7 @@ typedef struct CUDA_GRAPH_INSTANTIATE_PARAMS_st {
     CUgraphInstantiateResult result_out;
 } CUDA_GRAPH_INSTANTIATE_PARAMS;
 
-typedef enum CUlogLevel_enum {
-    CU_LOG_LEVEL_ERROR = 0,
-    CU_LOG_LEVEL_WARNING = 1
-} CUlogLevel;
+typedef enum CUlogLevel_enum { CU_LOG_LEVEL_ERROR = 0, CU_LOG_LEVEL_WARNING = 1 } CUlogLevel;
 
 typedef void (*CUlogsCallback)(void *data, CUlogLevel logLevel, char *message, size_t length);
 typedef size_t (*CUoccupancyB2DSize)(int blockSize);
@@ -257,6 +251,7 @@ typedef size_t (*CUoccupancyB2DSize)(int blockSize);
  * name_ptsz, the same call on the per-thread default stream, which programs compiled with
  * --default-stream per-thread reach instead.
  */
+/* clang-format off */
 #define KG_CUDA_FUNCTIONS(F, Z)                                                                    \
     /* the driver and its errors */                                                                \
     F(cuInit, (unsigned int Flags))                                                                \
@@ -436,6 +431,7 @@ typedef size_t (*CUoccupancyB2DSize)(int blockSize);
     F(cuLogsRegisterCallback, (CUlogsCallback callbackFunc, void *userData,                        \
       CUlogsCallbackHandle *callback_out))                                                         \
     F(cuLogsUnregisterCallback, (CUlogsCallbackHandle callback))
+/* clang-format on */
 
 /* These are the driver's public names: who defines one exports it. */
 #define KG_CUDA_DECLARE(name, parameters)                                                          \

@@ -474,8 +474,7 @@ CUresult cuModuleLoadData(CUmodule *module, const void *image)
 {
     ENTER_STARTED(cuModuleLoadData);
     CUresult result = no_image(image);
-    return result ? result
-                  : load_module(module, image_read(image), "module", "cuModuleLoadData");
+    return result ? result : load_module(module, image_read(image), "module", "cuModuleLoadData");
 }
 
 /* The JIT's own words, where they were recorded. */
@@ -763,8 +762,8 @@ CUresult cuLibraryGetModule(CUmodule *out, CUlibrary library)
     ENTER_STARTED(cuLibraryGetModule);
     if (!library)
         return from("handles/-/lazy/cuLibraryGetModule");
-    CUresult result = replay(
-        trace_image(library_route(library->image), library->image, "cuLibraryGetModule"));
+    CUresult result =
+        replay(trace_image(library_route(library->image), library->image, "cuLibraryGetModule"));
     if (!result)
         *out = &library->module;
     return result;
@@ -816,7 +815,7 @@ CUresult cuKernelGetLibrary(CUlibrary *out, CUkernel kernel)
 
 static int attribute(CUfunction_attribute which)
 {
-    return which == CU_FUNC_ATTRIBUTE_BINARY_VERSION        ? 10 * machine.major + machine.minor
+    return which == CU_FUNC_ATTRIBUTE_BINARY_VERSION          ? 10 * machine.major + machine.minor
            : which == CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK ? 1024
                                                               : 0;
 }
@@ -887,8 +886,9 @@ CUresult cuFuncGetModule(CUmodule *module, CUfunction f)
     return result;
 }
 
-CUresult cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, CUfunction f, int threads,
-                                                              size_t shared, unsigned flags)
+CUresult cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, CUfunction f,
+                                                              int threads, size_t shared,
+                                                              unsigned flags)
 {
     ENTER_STARTED(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags);
     *blocks = 1;
@@ -915,10 +915,10 @@ CUresult cuOccupancyMaxPotentialBlockSize(int *grid, int *block, CUfunction f,
 
 static __attribute__((noinline, cold)) CUresult odd_launch(CUfunction f, const char *call)
 {
-    return !initialised    ? from("uninitialised/-/lazy/cuLaunchKernel")
-           : handle_of(f)  ? on(f, call)
-           : current       ? from("handles/-/lazy/cuLaunchKernel")
-                           : from("handles/-/lazy/cuLaunchKernel(no context)");
+    return !initialised   ? from("uninitialised/-/lazy/cuLaunchKernel")
+           : handle_of(f) ? on(f, call)
+           : current      ? from("handles/-/lazy/cuLaunchKernel")
+                          : from("handles/-/lazy/cuLaunchKernel(no context)");
 }
 
 #define LAUNCH(name)                                                                               \

@@ -4,7 +4,8 @@
  * compared by the script.
  */
 #ifdef TOOLKIT
-#define __CUDA_API_VERSION_INTERNAL /* cuda.h then declares every version under its exported name */
+#define __CUDA_API_VERSION_INTERNAL /* cuda.h then declares every version under its exported name  \
+                                     */
 #include <cuda.h>
 #define KG_CUDA_TYPES_FROM_TOOLKIT
 #endif
@@ -17,21 +18,21 @@
 
 int main(void)
 {
-    SIZE(CUresult) SIZE(CUdeviceptr) SIZE(CUuuid) SIZE(CUlaunchAttribute) SIZE(CUlaunchConfig)
-    SIZE(CUDA_LAUNCH_PARAMS) SIZE(CUDA_KERNEL_NODE_PARAMS_v1) SIZE(CUDA_KERNEL_NODE_PARAMS_v2)
-    SIZE(CUDA_KERNEL_NODE_PARAMS_v3) SIZE(CUgraphNodeParams) SIZE(CUgraphEdgeData)
-    SIZE(CUDA_GRAPH_INSTANTIATE_PARAMS) SIZE(CUlaunchAttributeValue)
-    AT(CUlaunchAttribute, value)
-    AT(CUlaunchConfig, sharedMemBytes) AT(CUlaunchConfig, hStream) AT(CUlaunchConfig, attrs)
-    AT(CUlaunchConfig, numAttrs)
-    AT(CUDA_LAUNCH_PARAMS, function) AT(CUDA_LAUNCH_PARAMS, hStream)
-    AT(CUDA_LAUNCH_PARAMS, kernelParams)
-    AT(CUDA_KERNEL_NODE_PARAMS_v1, func) AT(CUDA_KERNEL_NODE_PARAMS_v1, kernelParams)
-    AT(CUDA_KERNEL_NODE_PARAMS_v2, func) AT(CUDA_KERNEL_NODE_PARAMS_v2, kern)
-    AT(CUDA_KERNEL_NODE_PARAMS_v2, ctx)
-    AT(CUDA_KERNEL_NODE_PARAMS_v3, func) AT(CUDA_KERNEL_NODE_PARAMS_v3, kern)
-    AT(CUgraphNodeParams, type) AT(CUgraphNodeParams, kernel) AT(CUgraphNodeParams, reserved2)
-    AT(CUDA_GRAPH_INSTANTIATE_PARAMS, hErrNode_out) AT(CUDA_GRAPH_INSTANTIATE_PARAMS, result_out)
+    SIZE(CUresult)
+    SIZE(CUdeviceptr) SIZE(CUuuid) SIZE(CUlaunchAttribute) SIZE(CUlaunchConfig) SIZE(
+        CUDA_LAUNCH_PARAMS) SIZE(CUDA_KERNEL_NODE_PARAMS_v1) SIZE(CUDA_KERNEL_NODE_PARAMS_v2)
+        SIZE(CUDA_KERNEL_NODE_PARAMS_v3) SIZE(CUgraphNodeParams) SIZE(CUgraphEdgeData) SIZE(
+            CUDA_GRAPH_INSTANTIATE_PARAMS) SIZE(CUlaunchAttributeValue) AT(CUlaunchAttribute, value)
+            AT(CUlaunchConfig, sharedMemBytes) AT(CUlaunchConfig, hStream) AT(
+                CUlaunchConfig, attrs) AT(CUlaunchConfig, numAttrs) AT(CUDA_LAUNCH_PARAMS, function)
+                AT(CUDA_LAUNCH_PARAMS, hStream) AT(CUDA_LAUNCH_PARAMS, kernelParams) AT(
+                    CUDA_KERNEL_NODE_PARAMS_v1, func) AT(CUDA_KERNEL_NODE_PARAMS_v1, kernelParams)
+                    AT(CUDA_KERNEL_NODE_PARAMS_v2, func) AT(CUDA_KERNEL_NODE_PARAMS_v2, kern)
+                        AT(CUDA_KERNEL_NODE_PARAMS_v2, ctx) AT(CUDA_KERNEL_NODE_PARAMS_v3, func)
+                            AT(CUDA_KERNEL_NODE_PARAMS_v3, kern) AT(CUgraphNodeParams, type)
+                                AT(CUgraphNodeParams, kernel) AT(CUgraphNodeParams, reserved2)
+                                    AT(CUDA_GRAPH_INSTANTIATE_PARAMS, hErrNode_out)
+                                        AT(CUDA_GRAPH_INSTANTIATE_PARAMS, result_out)
 #include "values.h"
-    return 0;
+                                            return 0;
 }

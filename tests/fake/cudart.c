@@ -8,9 +8,9 @@
  *       images are loaded at the first runtime call, which succeeds whatever becomes of them;
  *       cudaFuncGetAttributes of a lost kernel then says 98, a launch 209.
  *   11  looks up through the 11.3 form of cuGetProcAddress and loads through a private table of
- *       cuGetExportTable, which no hook can see; only cuModuleGetFunction of good kernels is public.
- * Shared, it is libcudart.so.N with the version node of that name; static, every name is hidden, as
- * in a program that is linked with libcudart_static.a.
+ *       cuGetExportTable, which no hook can see; only cuModuleGetFunction of good kernels is
+ * public. Shared, it is libcudart.so.N with the version node of that name; static, every name is
+ * hidden, as in a program that is linked with libcudart_static.a.
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -50,8 +50,13 @@ struct cudaGraphNodeParams {
 };
 
 /* The runtime's numbers are the driver's, but for these. */
-enum { cudaErrorInvalidValue = 1, cudaErrorInitializationError = 3, cudaErrorInvalidSymbol = 13,
-       cudaErrorInvalidDeviceFunction = 98, cudaErrorInvalidResourceHandle = 400 };
+enum {
+    cudaErrorInvalidValue = 1,
+    cudaErrorInitializationError = 3,
+    cudaErrorInvalidSymbol = 13,
+    cudaErrorInvalidDeviceFunction = 98,
+    cudaErrorInvalidResourceHandle = 400
+};
 
 #define API __attribute__((visibility(VISIBILITY)))
 
@@ -135,7 +140,8 @@ static cudaError_t connect_to_driver(void)
     look_up = library ? (__typeof__(look_up))dlsym(library, RESOLVER) : NULL;
     if (!look_up)
         return 35; /* cudaErrorInsufficientDriver */
-#define GET(name, version) LOOK_UP(#name, (void **)&cu.name, version, CU_GET_PROC_ADDRESS_LEGACY_STREAM);
+#define GET(name, version)                                                                         \
+    LOOK_UP(#name, (void **)&cu.name, version, CU_GET_PROC_ADDRESS_LEGACY_STREAM);
     NEEDED(GET)
 #if RUNTIME >= 12
     NEEDED_SINCE_12(GET)
@@ -210,7 +216,8 @@ API char __cudaInitModule(void **handle)
 }
 
 API void __cudaRegisterFunction(void **handle, const char *stub, char *name, const char *same,
-                                int limit, void *tid, void *bid, void *block, void *grid, int *warp);
+                                int limit, void *tid, void *bid, void *block, void *grid,
+                                int *warp);
 API void __cudaRegisterFunction(void **handle, const char *stub, char *name, const char *same,
                                 int limit, void *tid, void *bid, void *block, void *grid, int *warp)
 {
@@ -333,7 +340,8 @@ static cudaError_t function_of(const void *stub, bool query, struct kernel **out
 
 #define LAUNCHES(suffix)                                                                           \
     API cudaError_t cudaLaunchKernel##suffix(const void *stub, dim3 grid, dim3 block,              \
-                                             void **arguments, size_t shared, cudaStream_t stream); \
+                                             void **arguments, size_t shared,                      \
+                                             cudaStream_t stream);                                 \
     API cudaError_t cudaLaunchKernel##suffix(const void *stub, dim3 grid, dim3 block,              \
                                              void **arguments, size_t shared, cudaStream_t stream) \
     {                                                                                              \
@@ -373,9 +381,9 @@ LAUNCHES(_ptsz)
         cudaError_t result = function_of(stub, false, &k);                                         \
         if (result)                                                                                \
             return result;                                                                         \
-        CUlaunchConfig config = {c->grid.x,  c->grid.y,  c->grid.z,           c->block.x,          \
-                                 c->block.y, c->block.z, (unsigned)c->shared, c->stream,           \
-                                 NULL,       0};                                                   \
+        CUlaunchConfig config = {                                                                  \
+            c->grid.x,  c->grid.y,           c->grid.z, c->block.x, c->block.y,                    \
+            c->block.z, (unsigned)c->shared, c->stream, NULL,       0};                            \
         return failed(                                                                             \
             (cudaError_t)cu.cuLaunchKernelEx##suffix(&config, k->function, arguments, NULL));      \
     }
@@ -471,8 +479,8 @@ API cudaError_t cudaFuncSetAttribute(const void *stub, int attribute, int value)
     return failed((cudaError_t)cu.cuKernelSetAttribute((CUfunction_attribute)attribute, value,
                                                        (CUkernel)k->function, 0));
 #else
-    return failed((cudaError_t)cu.cuFuncSetAttribute(k->function, (CUfunction_attribute)attribute,
-                                                     value));
+    return failed(
+        (cudaError_t)cu.cuFuncSetAttribute(k->function, (CUfunction_attribute)attribute, value));
 #endif
 }
 
@@ -491,7 +499,7 @@ QUERY(cudaOccupancyMaxActiveBlocksPerMultiprocessor,
 QUERY(cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags,
       (int *blocks, const void *stub, int threads, size_t shared, unsigned flags))
 QUERY(cudaOccupancyAvailableDynamicSMemPerBlock,
-      (size_t *size, const void *stub, int blocks, int threads))
+      (size_t * size, const void *stub, int blocks, int threads))
 #if RUNTIME >= 12
 QUERY(cudaOccupancyMaxPotentialClusterSize, (int *size, const void *stub, const void *config))
 QUERY(cudaOccupancyMaxActiveClusters, (int *clusters, const void *stub, const void *config))
@@ -530,12 +538,12 @@ API cudaError_t cudaFuncGetName(const char **out, const void *stub)
     }
 SYMBOL(cudaMemcpyToSymbol, (const void *symbol, const void *from, size_t n, size_t at, int kind))
 SYMBOL(cudaMemcpyFromSymbol, (void *to, const void *symbol, size_t n, size_t at, int kind))
-SYMBOL(cudaMemcpyToSymbolAsync, (const void *symbol, const void *from, size_t n, size_t at, int kind,
-                                 cudaStream_t stream))
-SYMBOL(cudaMemcpyFromSymbolAsync, (void *to, const void *symbol, size_t n, size_t at, int kind,
-                                   cudaStream_t stream))
+SYMBOL(cudaMemcpyToSymbolAsync,
+       (const void *symbol, const void *from, size_t n, size_t at, int kind, cudaStream_t stream))
+SYMBOL(cudaMemcpyFromSymbolAsync,
+       (void *to, const void *symbol, size_t n, size_t at, int kind, cudaStream_t stream))
 SYMBOL(cudaGetSymbolAddress, (void **out, const void *symbol))
-SYMBOL(cudaGetSymbolSize, (size_t *out, const void *symbol))
+SYMBOL(cudaGetSymbolSize, (size_t * out, const void *symbol))
 
 /* ---- graphs ---- */
 
@@ -558,26 +566,36 @@ API cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t *node, cudaGraph_t graph,
     if (result)
         return result;
 #if RUNTIME == 11
-    CUDA_KERNEL_NODE_PARAMS_v1 params = {k->function, p->grid.x,  p->grid.y,  p->grid.z,
-                                         p->block.x,  p->block.y, p->block.z, p->shared,
+    CUDA_KERNEL_NODE_PARAMS_v1 params = {k->function,  p->grid.x,  p->grid.y,  p->grid.z,
+                                         p->block.x,   p->block.y, p->block.z, p->shared,
                                          p->arguments, p->extra};
     return failed((cudaError_t)cu.cuGraphAddKernelNode(node, graph, on, count, &params));
 #else
-    CUDA_KERNEL_NODE_PARAMS_v2 params = {
-        RUNTIME == 13 ? NULL : k->function, p->grid.x,  p->grid.y, p->grid.z,    p->block.x, p->block.y,
-        p->block.z,                         p->shared,  p->arguments, p->extra,
-        RUNTIME == 13 ? (CUkernel)k->function : NULL, NULL};
+    CUDA_KERNEL_NODE_PARAMS_v2 params = {RUNTIME == 13 ? NULL : k->function,
+                                         p->grid.x,
+                                         p->grid.y,
+                                         p->grid.z,
+                                         p->block.x,
+                                         p->block.y,
+                                         p->block.z,
+                                         p->shared,
+                                         p->arguments,
+                                         p->extra,
+                                         RUNTIME == 13 ? (CUkernel)k->function : NULL,
+                                         NULL};
     return failed((cudaError_t)cu.cuGraphAddKernelNode_v2(node, graph, on, count, &params));
 #endif
 }
 
 #if RUNTIME >= 12
-API cudaError_t cudaGraphAddNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *on,
+API cudaError_t cudaGraphAddNode(cudaGraphNode_t *node, cudaGraph_t graph,
+                                 const cudaGraphNode_t *on,
 #if RUNTIME == 13
                                  const void *edges,
 #endif
                                  size_t count, struct cudaGraphNodeParams *p);
-API cudaError_t cudaGraphAddNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *on,
+API cudaError_t cudaGraphAddNode(cudaGraphNode_t *node, cudaGraph_t graph,
+                                 const cudaGraphNode_t *on,
 #if RUNTIME == 13
                                  const void *edges,
 #endif
@@ -599,7 +617,8 @@ SET_NODE(cudaGraphKernelNodeSetParams)
 SET_NODE(cudaGraphExecKernelNodeSetParams, cudaGraphExec_t exec COMMA)
 
 #if RUNTIME >= 12
-API cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long f);
+API cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
+                                     unsigned long long f);
 API cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long f)
 {
     return failed((cudaError_t)cu.cuGraphInstantiateWithFlags(exec, graph, f));
@@ -631,9 +650,9 @@ API cudaError_t cudaLibraryLoadData(cudaLibrary_t *library, const void *code, vo
                                     void **library_values, unsigned library_count)
 {
     cudaError_t result = start();
-    return failed(result ? result
-                         : (cudaError_t)cu.cuLibraryLoadData(library, code, NULL, NULL, 0, NULL,
-                                                             NULL, 0));
+    return failed(
+        result ? result
+               : (cudaError_t)cu.cuLibraryLoadData(library, code, NULL, NULL, 0, NULL, NULL, 0));
 }
 
 API cudaError_t cudaLibraryLoadFromFile(cudaLibrary_t *library, const char *path, void *options,
@@ -682,16 +701,26 @@ API const char *cudaGetErrorString(cudaError_t error);
 API const char *cudaGetErrorString(cudaError_t error)
 {
     switch (error) {
-    case 0: return "no error";
-    case 3: return "initialization error";
-    case 35: return "CUDA driver version is insufficient for CUDA runtime version";
-    case 98: return "invalid device function";
-    case 209: return "no kernel image is available for execution on the device";
-    case 218: return "a PTX JIT compilation failed";
-    case 222: return "the provided PTX was compiled with an unsupported toolchain.";
-    case 223: return "PTX JIT compilation was disabled";
-    case 500: return "named symbol not found";
-    default: return "unrecognized error code";
+    case 0:
+        return "no error";
+    case 3:
+        return "initialization error";
+    case 35:
+        return "CUDA driver version is insufficient for CUDA runtime version";
+    case 98:
+        return "invalid device function";
+    case 209:
+        return "no kernel image is available for execution on the device";
+    case 218:
+        return "a PTX JIT compilation failed";
+    case 222:
+        return "the provided PTX was compiled with an unsupported toolchain.";
+    case 223:
+        return "PTX JIT compilation was disabled";
+    case 500:
+        return "named symbol not found";
+    default:
+        return "unrecognized error code";
     }
 }
 
@@ -699,10 +728,14 @@ API const char *cudaGetErrorName(cudaError_t error);
 API const char *cudaGetErrorName(cudaError_t error)
 {
     switch (error) {
-    case 0: return "cudaSuccess";
-    case 98: return "cudaErrorInvalidDeviceFunction";
-    case 209: return "cudaErrorNoKernelImageForDevice";
-    default: return "unrecognized error code";
+    case 0:
+        return "cudaSuccess";
+    case 98:
+        return "cudaErrorInvalidDeviceFunction";
+    case 209:
+        return "cudaErrorNoKernelImageForDevice";
+    default:
+        return "unrecognized error code";
     }
 }
 

@@ -92,6 +92,7 @@ const struct answer *trace_quiet(const char *id);
 bool trace_log(const struct answer *answer, unsigned i, char *out, size_t size);
 /* The recorded cuGetProcAddress of name: the exported symbol it led to, into out; the result, and
  * the status in *status. form: "default", "legacy", "per-thread", or "11.3form". */
-int trace_proc(const char *name, int version, const char *form, char *out, size_t size, int *status);
+int trace_proc(const char *name, int version, const char *form, char *out, size_t size,
+               int *status);
 
 #endif

@@ -48,4 +48,5 @@ $(eval $(call FAKE_RUNTIME_RULE,12,libcudart.so.12))
 $(eval $(call FAKE_RUNTIME_RULE,13,libcudart.so.13))
 
 # What make check runs of this; the comparison with cuda.h only where there is one.
-FAKE_TESTS := tests/fake/replay.sh $(if $(wildcard /usr/local/cuda/include/cuda.h),tests/fake/cuda_h.sh)
+FAKE_TESTS := $(if $(SAN),,tests/fake/replay.sh \
+    $(if $(wildcard /usr/local/cuda/include/cuda.h),tests/fake/cuda_h.sh))

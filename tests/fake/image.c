@@ -12,7 +12,7 @@
 #include "fake.h"
 
 #define LIMIT ((size_t)1 << 30)
-enum { PTX = 1, CUBIN = 2, LTO = 8 };                 /* kinds */
+enum { PTX = 1, CUBIN = 2, LTO = 8 };                      /* kinds */
 enum { LZ4 = 0x2000, ZSTD = 0x8000, PACKED = LZ4 | ZSTD }; /* flags */
 
 static bool peek_all(const void *p, void *out, size_t size)
@@ -99,8 +99,9 @@ static enum fit fit(const struct code *c)
 {
     int gpu = 10 * machine.major + machine.minor;
     if (c->kind == PTX)
-        return c->number > gpu  ? c->suffix == 'f' && c->number / 10 == machine.major ? UNSURE : NEVER
-               : c->suffix == 0 ? FITS
+        return c->number > gpu
+                   ? c->suffix == 'f' && c->number / 10 == machine.major ? UNSURE : NEVER
+               : c->suffix == 0                       ? FITS
                : c->suffix == 'a' && c->number == gpu ? FITS
                                                       : UNSURE;
     if (c->kind != CUBIN || c->number / 10 != machine.major)
@@ -195,7 +196,7 @@ static void use(struct image *image, const struct code *c)
         image->class = c->flags & LZ4 ? BAD_LZ4 : BAD_ZSTD;
     } else if (c->kind == CUBIN) {
         const Elf64_Ehdr *e = (const Elf64_Ehdr *)bytes;
-        image->class = !elf_is_whole(bytes, size)                             ? TRUNCATED
+        image->class = !elf_is_whole(bytes, size)                       ? TRUNCATED
                        : sm_of(e) != 10 * machine.major + machine.minor ? WRONG_ELF
                        : e->e_type == ET_REL                            ? RELOCATABLE
                                                                         : RUNS;
@@ -299,7 +300,8 @@ static void choose(struct image *image, const char *fat, size_t end, size_t size
         seen |= (unsigned)c.kind;
         if (c.kind == CUBIN && machine.jit_forced)
             continue;
-        unsure |= fit(&c) == UNSURE || !c.number || c.kind == 0x10 || c.kind == 0x20 || c.kind == 0x40;
+        unsure |=
+            fit(&c) == UNSURE || !c.number || c.kind == 0x10 || c.kind == 0x20 || c.kind == 0x40;
         if (fit(&c) == FITS && better(&c, found ? &best : NULL)) {
             best = c;
             found = true;
@@ -308,12 +310,12 @@ static void choose(struct image *image, const char *fat, size_t end, size_t size
     if (found && (best.kind == CUBIN || !(seen & 0x10)))
         use(image, &best);
     else
-        image->class = unsure           ? NOT_RECORDED
-                       : !seen          ? NOTHING_INSIDE
-                       : seen & PTX     ? PTX_TOO_HIGH
-                       : seen & CUBIN   ? OTHER_MAJOR
-                       : seen == LTO    ? LTO_ONLY
-                                        : UNKNOWN_KIND;
+        image->class = unsure         ? NOT_RECORDED
+                       : !seen        ? NOTHING_INSIDE
+                       : seen & PTX   ? PTX_TOO_HIGH
+                       : seen & CUBIN ? OTHER_MAJOR
+                       : seen == LTO  ? LTO_ONLY
+                                      : UNKNOWN_KIND;
 }
 
 static void read_fatbin(struct image *image, const void *p)

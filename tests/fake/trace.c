@@ -70,7 +70,8 @@ static void name_id(char *id, size_t size, const char *route, const struct image
         if (trace_quiet(id))
             return;
     }
-    snprintf(id, size, "%s/%s/%s/%s", route, example(image), machine.eager ? "eager" : "lazy", call);
+    snprintf(id, size, "%s/%s/%s/%s", route, example(image), machine.eager ? "eager" : "lazy",
+             call);
     if (!trace_quiet(id))
         snprintf(id, size, "%s/%s/lazy/%s", route, example(image), call);
 }

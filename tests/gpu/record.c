@@ -31,7 +31,7 @@
 #include <unistd.h>
 
 #define BATCH 24
-#define SECONDS 20 /* for one image */
+#define SECONDS 20                   /* for one image */
 enum { NO_START = 3, POISONED = 4 }; /* how a worker may end early */
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -39,7 +39,9 @@ enum { NO_START = 3, POISONED = 4 }; /* how a worker may end early */
 
 #define FIELD(name, parameters) __typeof__(&name) name;
 #define FIELDS(name, parameters) FIELD(name, parameters) FIELD(name##_ptsz, parameters)
-static struct { KG_CUDA_FUNCTIONS(FIELD, FIELDS) } cu;
+static struct {
+    KG_CUDA_FUNCTIONS(FIELD, FIELDS)
+} cu;
 
 #define NAME(name, parameters) #name,
 #define NAMES(name, parameters) #name, #name "_ptsz",
@@ -216,9 +218,18 @@ static void load_ex(struct image *im, int strategy)
         use_module(m);
 }
 
-static void route_ex(struct image *im) { load_ex(im, -1); }
-static void route_ex_prefer_ptx(struct image *im) { load_ex(im, CU_PREFER_PTX); }
-static void route_ex_prefer_binary(struct image *im) { load_ex(im, CU_PREFER_BINARY); }
+static void route_ex(struct image *im)
+{
+    load_ex(im, -1);
+}
+static void route_ex_prefer_ptx(struct image *im)
+{
+    load_ex(im, CU_PREFER_PTX);
+}
+static void route_ex_prefer_binary(struct image *im)
+{
+    load_ex(im, CU_PREFER_BINARY);
+}
 
 static void route_fatbinary(struct image *im)
 {
@@ -284,10 +295,22 @@ static void wrapped_as(struct image *im, uint32_t magic, uint32_t version)
     wrapped(w);
 }
 
-static void route_wrapper1(struct image *im) { wrapped_as(im, 0x466243B1, 1); }
-static void route_wrapper2(struct image *im) { wrapped_as(im, 0x466243B1, 2); }
-static void route_wrapper3(struct image *im) { wrapped_as(im, 0x466243B1, 3); }
-static void route_wrapper_magic(struct image *im) { wrapped_as(im, 0x466243B2, 1); }
+static void route_wrapper1(struct image *im)
+{
+    wrapped_as(im, 0x466243B1, 1);
+}
+static void route_wrapper2(struct image *im)
+{
+    wrapped_as(im, 0x466243B1, 2);
+}
+static void route_wrapper3(struct image *im)
+{
+    wrapped_as(im, 0x466243B1, 3);
+}
+static void route_wrapper_magic(struct image *im)
+{
+    wrapped_as(im, 0x466243B2, 1);
+}
 
 /* X_linked.fatbin with the relocatable X_a.fatbin and X_b.fatbin behind it. */
 static void route_rdc(struct image *im)
@@ -336,7 +359,8 @@ static void route_link(struct image *im)
     cu.cuLinkDestroy(state);
 }
 
-/* ---- route "after": what every later call says about the image -------------------------------- */
+/* ---- route "after": what every later call says about the image --------------------------------
+ */
 
 /* One call on a handle f, which is a CUfunction or a CUkernel given as one. */
 static void on_function(int step, CUfunction f, CUkernel k)
@@ -357,29 +381,65 @@ static void on_function(int step, CUfunction f, CUkernel k)
     r = cu.api ? cu.api(__VA_ARGS__) : (CUresult)-1;                                               \
     line(#api, what, r, r ? " " : "marker=%d", r ? 0 : marker())
     switch (step) {
-    case 0: ON(cuFuncGetAttribute, &value, CU_FUNC_ATTRIBUTE_BINARY_VERSION, f); break;
-    case 1: ON(cuFuncSetAttribute, f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 1024); break;
-    case 2: ON(cuFuncSetCacheConfig, f, CU_FUNC_CACHE_PREFER_NONE); break;
-    case 3: ON(cuFuncLoad, f); break;
-    case 4: ON(cuFuncIsLoaded, &state, f); break;
-    case 5: ON(cuFuncGetName, &name, f); break;
-    case 6: ON(cuFuncGetModule, &m, f); break;
-    case 7: ON(cuFuncGetParamInfo, f, 0, &offset, &size); break;
-    case 8: ON(cuOccupancyMaxActiveBlocksPerMultiprocessor, &value, f, 32, 0); break;
-    case 9: RUN(cuLaunchKernel, f, 1, 1, 1, 1, 1, 1, 0, NULL, arguments, NULL); break;
-    case 10: RUN(cuLaunchKernel_ptsz, f, 1, 1, 1, 1, 1, 1, 0, NULL, arguments, NULL); break;
-    case 11: RUN(cuLaunchKernelEx, &config, f, arguments, NULL); break;
-    case 12: RUN(cuLaunchKernelEx_ptsz, &config, f, arguments, NULL); break;
-    case 13: RUN(cuLaunchCooperativeKernel, f, 1, 1, 1, 1, 1, 1, 0, NULL, arguments); break;
-    case 14: RUN(cuLaunchCooperativeKernel_ptsz, f, 1, 1, 1, 1, 1, 1, 0, NULL, arguments); break;
-    case 15: RUN(cuLaunchCooperativeKernelMultiDevice, &multi, 1, 0); break;
+    case 0:
+        ON(cuFuncGetAttribute, &value, CU_FUNC_ATTRIBUTE_BINARY_VERSION, f);
+        break;
+    case 1:
+        ON(cuFuncSetAttribute, f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 1024);
+        break;
+    case 2:
+        ON(cuFuncSetCacheConfig, f, CU_FUNC_CACHE_PREFER_NONE);
+        break;
+    case 3:
+        ON(cuFuncLoad, f);
+        break;
+    case 4:
+        ON(cuFuncIsLoaded, &state, f);
+        break;
+    case 5:
+        ON(cuFuncGetName, &name, f);
+        break;
+    case 6:
+        ON(cuFuncGetModule, &m, f);
+        break;
+    case 7:
+        ON(cuFuncGetParamInfo, f, 0, &offset, &size);
+        break;
+    case 8:
+        ON(cuOccupancyMaxActiveBlocksPerMultiprocessor, &value, f, 32, 0);
+        break;
+    case 9:
+        RUN(cuLaunchKernel, f, 1, 1, 1, 1, 1, 1, 0, NULL, arguments, NULL);
+        break;
+    case 10:
+        RUN(cuLaunchKernel_ptsz, f, 1, 1, 1, 1, 1, 1, 0, NULL, arguments, NULL);
+        break;
+    case 11:
+        RUN(cuLaunchKernelEx, &config, f, arguments, NULL);
+        break;
+    case 12:
+        RUN(cuLaunchKernelEx_ptsz, &config, f, arguments, NULL);
+        break;
+    case 13:
+        RUN(cuLaunchCooperativeKernel, f, 1, 1, 1, 1, 1, 1, 0, NULL, arguments);
+        break;
+    case 14:
+        RUN(cuLaunchCooperativeKernel_ptsz, f, 1, 1, 1, 1, 1, 1, 0, NULL, arguments);
+        break;
+    case 15:
+        RUN(cuLaunchCooperativeKernelMultiDevice, &multi, 1, 0);
+        break;
     }
     if (k) {
         CUfunction g = NULL;
         CUlibrary lib = NULL;
         switch (step) {
-        case 20: ON(cuKernelGetFunction, &g, k); break;
-        case 21: ON(cuKernelGetLibrary, &lib, k); break;
+        case 20:
+            ON(cuKernelGetFunction, &g, k);
+            break;
+        case 21:
+            ON(cuKernelGetLibrary, &lib, k);
+            break;
         case 22:
             ON(cuKernelGetAttribute, &value, CU_FUNC_ATTRIBUTE_BINARY_VERSION, k, device);
             break;
@@ -387,9 +447,15 @@ static void on_function(int step, CUfunction f, CUkernel k)
             ON(cuKernelSetAttribute, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 1024, k,
                device);
             break;
-        case 24: ON(cuKernelSetCacheConfig, k, CU_FUNC_CACHE_PREFER_NONE, device); break;
-        case 25: ON(cuKernelGetName, &name, k); break;
-        case 26: ON(cuKernelGetParamInfo, k, 0, &offset, &size); break;
+        case 24:
+            ON(cuKernelSetCacheConfig, k, CU_FUNC_CACHE_PREFER_NONE, device);
+            break;
+        case 25:
+            ON(cuKernelGetName, &name, k);
+            break;
+        case 26:
+            ON(cuKernelGetParamInfo, k, 0, &offset, &size);
+            break;
         }
     }
 #undef ON
@@ -427,7 +493,7 @@ static void on_graph(enum way way, CUfunction f, CUkernel k)
     void *arguments[] = {&out};
     bool by_kernel = k && way >= ADD_KERNEL; /* else the CUkernel is given as a CUfunction */
     CUDA_KERNEL_NODE_PARAMS_v1 v1 = {f, 1, 1, 1, 1, 1, 1, 0, arguments, NULL};
-    CUDA_KERNEL_NODE_PARAMS_v2 v2 = {by_kernel ? NULL : f, 1, 1, 1, 1, 1, 1, 0, arguments, NULL,
+    CUDA_KERNEL_NODE_PARAMS_v2 v2 = {by_kernel ? NULL : f, 1,   1, 1, 1, 1, 1, 0, arguments, NULL,
                                      by_kernel ? k : NULL, NULL};
     CUgraphNodeParams node = {CU_GRAPH_NODE_TYPE_KERNEL, {0}, {{0}}, 0};
     CUDA_GRAPH_INSTANTIATE_PARAMS params = {0, NULL, NULL, 0};
@@ -474,21 +540,33 @@ static void on_library(int step, CUlibrary lib)
     unsigned n = 0;
     void *fptr = NULL;
     switch (step) {
-    case 0: CALL(cuLibraryGetModule, &m, lib); break;
+    case 0:
+        CALL(cuLibraryGetModule, &m, lib);
+        break;
     case 1: {
         CUresult r = cu.cuLibraryGetKernelCount(&n, lib);
         line("cuLibraryGetKernelCount", "", r, "count=%u", n);
         break;
     }
-    case 2: CALL(cuLibraryEnumerateKernels, k, 1, lib); break;
-    case 3: CALL(cuLibraryGetGlobal, &p, &bytes, lib, "nosuch"); break;
-    case 4: CALL(cuLibraryGetManaged, &p, &bytes, lib, "nosuch"); break;
-    case 5: CALL(cuLibraryGetUnifiedFunction, &fptr, lib, "marker"); break;
+    case 2:
+        CALL(cuLibraryEnumerateKernels, k, 1, lib);
+        break;
+    case 3:
+        CALL(cuLibraryGetGlobal, &p, &bytes, lib, "nosuch");
+        break;
+    case 4:
+        CALL(cuLibraryGetManaged, &p, &bytes, lib, "nosuch");
+        break;
+    case 5:
+        CALL(cuLibraryGetUnifiedFunction, &fptr, lib, "marker");
+        break;
     case 6: /* does the second asking say the same? */
         CALL(cuLibraryGetKernel, k, lib, "marker");
         CALL(cuLibraryGetKernel, k, lib, "marker");
         break;
-    case 7: line("cuLibraryGetKernel(nosuch)", "", cu.cuLibraryGetKernel(k, lib, "nosuch"), " "); break;
+    case 7:
+        line("cuLibraryGetKernel(nosuch)", "", cu.cuLibraryGetKernel(k, lib, "nosuch"), " ");
+        break;
     case 8:
         if (!cu.cuLibraryGetModule(&m, lib)) {
             CALL(cuModuleGetFunction, &f, m, "marker");
@@ -498,7 +576,9 @@ static void on_library(int step, CUlibrary lib)
             CALL(cuModuleEnumerateFunctions, &f, 1, m);
         }
         break;
-    case 9: CALL(cuLibraryUnload, lib); break;
+    case 9:
+        CALL(cuLibraryUnload, lib);
+        break;
     }
 }
 #define LIBRARY_STEPS 10
@@ -591,7 +671,8 @@ static void route_obsolete(struct image *im)
     poisoned = true;
 }
 
-/* ---- routes without an image ------------------------------------------------------------------ */
+/* ---- routes without an image ------------------------------------------------------------------
+ */
 
 /* Bad handles and missing arguments. (A freed handle is not tried: the driver may crash.) */
 static void route_handles(struct image *im)
@@ -652,8 +733,8 @@ static int count_entries(const char *dir)
 static void route_cache(struct image *im)
 {
     (void)im;
-    static const char *const files[] = {"options_none.fatbin", "options_none.fatbin",
-                                        "options_maxreg.fatbin", "options_o0.fatbin",
+    static const char *const files[] = {"options_none.fatbin",     "options_none.fatbin",
+                                        "options_maxreg.fatbin",   "options_o0.fatbin",
                                         "options_lineinfo.fatbin", "options_unknown.fatbin",
                                         "options_none.ptx"};
     const char *dir = getenv("CUDA_CACHE_PATH");
@@ -863,16 +944,45 @@ static const struct {
     const char *name;
     void (*run)(struct image *im);
 } routes[] = {
-#define ROUTE(name) {#name, route_##name}
-    ROUTE(module), ROUTE(ex), ROUTE(ex_prefer_ptx), ROUTE(ex_prefer_binary), ROUTE(fatbinary),
-    ROUTE(module_file), ROUTE(library), ROUTE(library_preserved), ROUTE(library_file),
-    ROUTE(wrapper1), ROUTE(wrapper2), ROUTE(wrapper3), ROUTE(wrapper_magic), ROUTE(rdc),
-    ROUTE(link), ROUTE(after_library), ROUTE(after_module), ROUTE(graph_library_v1),
-    ROUTE(graph_library_v2), ROUTE(graph_library_kernel), ROUTE(graph_library_node_v1),
-    ROUTE(graph_library_node_v2), ROUTE(graph_module_v1), ROUTE(graph_module_v2),
-    ROUTE(graph_module_node_v1), ROUTE(graph_module_node_v2),
-    ROUTE(obsolete), ROUTE(handles), ROUTE(uninitialised), ROUTE(cache), ROUTE(proc),
-    ROUTE(proc_no_pfn), ROUTE(proc_no_name), ROUTE(errors), ROUTE(device)};
+#define ROUTE(name)                                                                                \
+    {                                                                                              \
+#name, route_##name                                                                        \
+    }
+    ROUTE(module),
+    ROUTE(ex),
+    ROUTE(ex_prefer_ptx),
+    ROUTE(ex_prefer_binary),
+    ROUTE(fatbinary),
+    ROUTE(module_file),
+    ROUTE(library),
+    ROUTE(library_preserved),
+    ROUTE(library_file),
+    ROUTE(wrapper1),
+    ROUTE(wrapper2),
+    ROUTE(wrapper3),
+    ROUTE(wrapper_magic),
+    ROUTE(rdc),
+    ROUTE(link),
+    ROUTE(after_library),
+    ROUTE(after_module),
+    ROUTE(graph_library_v1),
+    ROUTE(graph_library_v2),
+    ROUTE(graph_library_kernel),
+    ROUTE(graph_library_node_v1),
+    ROUTE(graph_library_node_v2),
+    ROUTE(graph_module_v1),
+    ROUTE(graph_module_v2),
+    ROUTE(graph_module_node_v1),
+    ROUTE(graph_module_node_v2),
+    ROUTE(obsolete),
+    ROUTE(handles),
+    ROUTE(uninitialised),
+    ROUTE(cache),
+    ROUTE(proc),
+    ROUTE(proc_no_pfn),
+    ROUTE(proc_no_name),
+    ROUTE(errors),
+    ROUTE(device)};
 
 /* mode -> the one variable that it sets; beside it only CUDA_CACHE_DISABLE=1 is set. */
 static const char *const modes[][3] = {{"lazy", "CUDA_MODULE_LOADING", "LAZY"},
@@ -906,26 +1016,32 @@ static const struct {
     {"ex", "*.ptx pick_* isa_*.fatbin invalid.fatbin *relocatable* extern* sm_80.fatbin", "lazy"},
     {"ex_prefer_ptx", "pick_* sm_90.fatbin every_arch.fatbin", "lazy"},
     {"ex_prefer_binary", "pick_* sm_90.fatbin every_arch.fatbin", "lazy"},
-    {"module_file", "sm_80.* sm_90.* compute_80.* compute_120.* bad_magic.* invalid.* isa_9.1.* "
-                    "truncated* empty* stub*",
+    {"module_file",
+     "sm_80.* sm_90.* compute_80.* compute_120.* bad_magic.* invalid.* isa_9.1.* "
+     "truncated* empty* stub*",
      "lazy"},
-    {"library_file", "sm_80.* sm_90.* compute_80.* compute_120.* bad_magic.* invalid.* isa_9.1.* "
-                     "truncated* empty* stub*",
+    {"library_file",
+     "sm_80.* sm_90.* compute_80.* compute_120.* bad_magic.* invalid.* isa_9.1.* "
+     "truncated* empty* stub*",
      "lazy eager"},
-    {"library_preserved", "sm_80.* sm_90.* compute_80.* compute_120.* invalid.fatbin", "lazy eager"},
-    {"wrapper1", "sm_*.fatbin compute_*.fatbin pick_sm_80_sm_120_* pick_sm_120_compute_80_* stub* "
-                 "empty* bad_magic* truncated* invalid.fatbin isa_*.fatbin",
+    {"library_preserved", "sm_80.* sm_90.* compute_80.* compute_120.* invalid.fatbin",
+     "lazy eager"},
+    {"wrapper1",
+     "sm_*.fatbin compute_*.fatbin pick_sm_80_sm_120_* pick_sm_120_compute_80_* stub* "
+     "empty* bad_magic* truncated* invalid.fatbin isa_*.fatbin",
      "lazy eager"},
     {"wrapper2", "sm_90.fatbin sm_80.fatbin compute_80.fatbin stub* empty*", "lazy"},
     {"wrapper3", "sm_90.fatbin sm_80.fatbin", "lazy"},
     {"wrapper_magic", "sm_90.fatbin", "lazy"},
     {"rdc", "rdc_*_linked.fatbin", "lazy eager"},
-    {"link", "sm_* compute_* isa_* invalid.* *relocatable* lto* extern.ptx garbage.ptx pick_* rdc_* "
-             "stub* abi7* host.o elf_*",
+    {"link",
+     "sm_* compute_* isa_* invalid.* *relocatable* lto* extern.ptx garbage.ptx pick_* rdc_* "
+     "stub* abi7* host.o elf_*",
      "lazy"},
-    {"after_library", "sm_90.fatbin sm_80.fatbin compute_80.fatbin compute_120.fatbin "
-                      "isa_9.1.fatbin invalid.fatbin bad_magic.fatbin stub.fatbin sm_80.cubin "
-                      "sm_90.cubin pick_other_kernel_ab.fatbin kind_40_ptx.fatbin",
+    {"after_library",
+     "sm_90.fatbin sm_80.fatbin compute_80.fatbin compute_120.fatbin "
+     "isa_9.1.fatbin invalid.fatbin bad_magic.fatbin stub.fatbin sm_80.cubin "
+     "sm_90.cubin pick_other_kernel_ab.fatbin kind_40_ptx.fatbin",
      "lazy eager"},
     {"after_module", "sm_90.fatbin compute_80.fatbin pick_other_kernel_ab.fatbin", "lazy eager"},
     {"obsolete", "sm_90.fatbin compute_80.fatbin", "lazy"},
@@ -970,17 +1086,16 @@ static bool wanted(const char *patterns, const char *name)
     return false;
 }
 
-/* ---- one worker: a route, a mode, a range of images -------------------------------------------- */
+/* ---- one worker: a route, a mode, a range of images --------------------------------------------
+ */
 
 static const char *start_driver(const char *route)
 {
     libcuda = dlopen("libcuda.so.1", RTLD_NOW);
     if (!libcuda)
         return dlerror();
-#define LOOK_UP(name, parameters)                                                                  \
-    cu.name = (__typeof__(cu.name))dlsym(libcuda, #name);
-#define LOOK_UPS(name, parameters)                                                                 \
-    LOOK_UP(name, parameters) LOOK_UP(name##_ptsz, parameters)
+#define LOOK_UP(name, parameters) cu.name = (__typeof__(cu.name))dlsym(libcuda, #name);
+#define LOOK_UPS(name, parameters) LOOK_UP(name, parameters) LOOK_UP(name##_ptsz, parameters)
     KG_CUDA_FUNCTIONS(LOOK_UP, LOOK_UPS)
     caller = (pid_t)syscall(SYS_gettid);
     if (!strcmp(route, "uninitialised"))
@@ -1032,7 +1147,8 @@ static int worker(const char *route, const char *mode, char **images, int count)
     _exit(0); /* no clean-up of a driver that was just fed bad images */
 }
 
-/* ---- the parent ---------------------------------------------------------------------------------- */
+/* ---- the parent
+ * ---------------------------------------------------------------------------------- */
 
 struct task {
     const char *route, *mode;
@@ -1091,8 +1207,8 @@ static void spawn(struct task *t, const char *self)
     t->pid = fork();
     if (t->pid)
         return;
-    char *arguments[BATCH + 6] = {(char *)self, (char *)"--worker", (char *)cases,
-                                  (char *)t->route, (char *)t->mode};
+    char *arguments[BATCH + 6] = {(char *)self, (char *)"--worker", (char *)cases, (char *)t->route,
+                                  (char *)t->mode};
     for (int i = t->done; i < t->count; i++)
         arguments[5 + i - t->done] = (char *)t->image[i];
     set_environment(t);
