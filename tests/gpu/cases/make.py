@@ -7,7 +7,9 @@ Images are real ptxas, nvcc and fatbinary 13.0 output; ABI 7 cubins come from th
 tools of Debian non-free (nvidia-cuda-toolkit). Crafted ones are such output with the bytes changed
 that the name tells. Every kernel writes one constant, so that its result tells which entry ran:
     1000 + arch    cubin            ptx 2000 + arch    +10000 'a', +20000 'f'    +100 a second one
-Writes the images and SHA256SUMS beside this file. Needed only to change them.
+Writes the images and SHA256SUMS beside this file. Needed only to change them: after that, record
+anew, since recorded lines belong to these bytes. Remade images are the same, but for the two with
+LTO code, which holds a random name.
 """
 import hashlib, os, shutil, struct, subprocess, sys, tempfile
 
