@@ -83,11 +83,12 @@ static int reason_of(const struct kgi_verdict *verdict, int result)
 {
     const struct result_row *row = row_of(result);
 
-    /* The driver found a fitting image and missed something in it. */
-    if (result == 500 || result == 218 || result == 222)
-        return row->reason;
-    if (verdict->reason >= KG101_NO_CODE && verdict->reason <= KG109_CPU_ONLY)
+    /* The bytes decide where they can: an -rdc program without a fitting image answers 500, PTX text
+     * for a higher GPU 218 (both seen on driver 580). */
+    if (result != 222 && result != 221 && result != 223 && verdict->reason >= KG101_NO_CODE &&
+        verdict->reason <= KG109_CPU_ONLY)
         return verdict->reason;
+    /* The driver saw a fitting image that the rules see too, and missed something in it. */
     return result == 209 ? KG104_UNREADABLE : row ? row->reason : KG101_NO_CODE;
 }
 

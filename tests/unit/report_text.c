@@ -332,7 +332,7 @@ static void sentences(void **state)
                               .message = "the caller did not check"};
 
     (void)state;
-    expect(&d, "P: warn[KG204]: the caller did not check (3 times)\n");
+    expect(&d, "P: warn[KG204]: the caller did not check (3 failed calls in all)\n");
     d = (struct kgi_diagnosis){.event = KGI_EVENT_SUMMARY, .message = "2 reports"};
     expect(&d, "P: info: 2 reports\n");
 }
