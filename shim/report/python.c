@@ -23,7 +23,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -234,6 +233,22 @@ struct frame {
     const char *file, *line, *name;
 };
 
+/* The value of exactly this many hexadecimal digits, 0 when there are not as many. (No strtoul: newer
+ * headers give it a newer symbol.) */
+static uint32_t hexadecimal(const char *s, size_t digits)
+{
+    uint32_t value = 0;
+
+    for (size_t i = 0; i < digits; i++) {
+        const char *all = "0123456789abcdef", *digit = s[i] ? strchr(all, s[i]) : NULL;
+
+        if (!digit)
+            return 0;
+        value = value << 4 | (uint32_t)(digit - all);
+    }
+    return value;
+}
+
 /* The dump writes characters beyond ASCII as \xNN, \uNNNN, \UNNNNNNNN: back to UTF-8, which is
  * shorter. Below 0x80 there is nothing it would have escaped but control characters: those stay. */
 static void unescape(char *s)
@@ -242,16 +257,11 @@ static void unescape(char *s)
 
     while (*s) {
         size_t digits = s[0] != '\\' ? 0 : s[1] == 'x' ? 2 : s[1] == 'u' ? 4 : s[1] == 'U' ? 8 : 0;
-        char hex[9] = {0}, *end = hex;
-        unsigned long c = 0;
+        uint32_t c = hexadecimal(s + 2 * (digits != 0), digits);
 
-        if (digits && strlen(s + 2) >= digits) {
-            memcpy(hex, s + 2, digits);
-            c = strtoul(hex, &end, 16);
-        }
-        if (digits && end == hex + digits && c >= 0x80 && c < 0x110000) {
+        if (c >= 0x80 && c < 0x110000) {
             s += 2 + digits;
-            add_character(&out, (uint32_t)c);
+            add_character(&out, c);
         } else {
             out.at[out.length++] = *s++;
         }
