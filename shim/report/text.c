@@ -211,11 +211,20 @@ static void need_readable(struct kgi_text *out, const struct kgi_diagnosis *d,
 {
     char name[24];
 
-    if (!c || (!d->verdict.needs_cuda && c->packing != KGI_ZSTD && c->abi != 8)) {
+    int needs = d->verdict.needs_cuda;
+
+    bool new_enough = d->host.cuda_version && needs <= d->host.cuda_version;
+
+    if (c && (d->verdict.reason == KGI_OK || d->verdict.reason == KG201_WILL_JIT) && new_enough) {
+        kgi_text_add(out, "an image in a form this call takes, and undamaged; its %s code would fit",
+                     code_name(c, name, sizeof name));
+        return;
+    }
+    if (!c || (needs ? new_enough : c->packing != KGI_ZSTD && c->abi != 8)) {
         need_code(out, d);
         return;
     }
-    need_driver(out, d->verdict.needs_cuda);
+    need_driver(out, needs);
     kgi_text_add(out, "; its %s code is %s", code_name(c, name, sizeof name),
                  c->packing == KGI_ZSTD ? "compressed with zstd"
                  : c->abi == 8          ? "a cubin of ELF ABI 8"

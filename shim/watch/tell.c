@@ -13,7 +13,7 @@
 struct desk {
     struct kgi_frame frames[FRAMES_MOST];
     size_t frame_count;
-    char python[1024], stack[1024], kernels[1024], help[256], kernel[1024];
+    char python[1024], stack[1024], kernels[1024], help[256], kernel[1024], package[192];
     char text[TEXT_SIZE];
 };
 
@@ -140,7 +140,8 @@ static size_t list_kernels(struct desk *desk, const struct kgi_image *image)
     return list.count;
 }
 
-static void name_kernel(struct kgi_diagnosis *d, struct desk *desk, const struct kgi_image *image)
+static void name_kernel(struct kgi_diagnosis *d, struct desk *desk, const struct kgi_image *image,
+                        bool in_use)
 {
     struct match match = {desk, desk->frame_count, desk->kernel, sizeof desk->kernel};
     size_t listed;
@@ -155,7 +156,7 @@ static void name_kernel(struct kgi_diagnosis *d, struct desk *desk, const struct
         return;
     }
     listed = list_kernels(desk, image);
-    if (listed == 1 && !d->not_used_yet) {
+    if (listed == 1 && in_use) {
         d->kernel = desk->kernel;
         d->kernel_from = "image, which has no other";
     } else if (listed) {
@@ -257,7 +258,7 @@ void kgi_tell(const struct kgi_diagnosis *d)
     kgi_pages_put(buffer, TEXT_SIZE);
 }
 
-void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel)
+void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel, enum kgi_use use)
 {
     struct desk *desk = kgi_pages_get(sizeof *desk);
 
@@ -266,12 +267,14 @@ void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel)
         return;
     }
     desk->frame_count = kgi_stack(desk->frames, FRAMES_MOST, true);
-    name_kernel(d, desk, kernel->image);
+    name_kernel(d, desk, kernel->image, use != KGI_USE_LOAD && !d->not_used_yet);
     if (kgi_python_stack(desk->python, sizeof desk->python))
         d->python = desk->python;
     draw_stack(desk);
     if (desk->stack[0])
         d->stack = desk->stack;
+    if (d->library && kgi_package_of(d->library, desk->package, sizeof desk->package))
+        d->package = desk->package;
     kgi_advice(d->library, d->codes, d->code_count, &d->host, &d->verdict, desk->help,
                sizeof desk->help);
     if (desk->help[0])

@@ -29,7 +29,7 @@ def judge(name, good, text):
 
 
 def measure(argv, env, prefix=()):
-    """(the number a run prints, its wall time)"""
+    """(the last number a run prints, its wall time, all numbers)"""
     full = {k: v for k, v in os.environ.items() if not k.startswith(("KGUARD", "LD_PRELOAD"))}
     full.update(env)
     begin = time.perf_counter()
@@ -38,7 +38,7 @@ def measure(argv, env, prefix=()):
     numbers = [x for x in done.stdout.split("\n") if x.replace(".", "", 1).isdigit()]
     if done.returncode or not numbers:
         raise RuntimeError(f"{argv[0]}: rc {done.returncode} {done.stdout} {done.stderr[-300:]}")
-    return float(numbers[-1]), wall
+    return float(numbers[-1]), wall, [float(x) for x in numbers]
 
 
 def pairs(argv, count, of):
@@ -56,15 +56,20 @@ def quartiles(values):
     return f"{middle:.4f} (quartiles {low:.4f} {high:.4f})"
 
 
-def launches(name, program, count=15):
+def launches(name, program, count=9):
+    """The function itself and the door in front of it in one process; and, told, whole processes."""
     argv = [os.path.join(GPU, program)]
     measure(argv, {"LD_PRELOAD": SHIM})
-    plain, shim = pairs(argv, count, 0)
-    ratios = [p / s for p, s in zip(plain, shim)]
+    inside = [measure(argv, {"LD_PRELOAD": SHIM})[2] for _ in range(count)]
+    control = [measure(argv, {})[2] for _ in range(count)]
+    ratios = [bare / door for bare, door in inside]
     judge(f"launch/{name}", statistics.median(ratios) >= LAUNCH_BAR,
-          f"rate with / without kguard {quartiles(ratios)}, bar {LAUNCH_BAR}; "
-          f"{statistics.median(plain):.0f} ns and {statistics.median(shim):.0f} ns a launch, "
-          f"{count} pairs")
+          f"rate by kguard's door / by the function itself {quartiles(ratios)}, bar {LAUNCH_BAR}; "
+          f"{statistics.median(b for b, _ in inside):.0f} ns and "
+          f"{statistics.median(d for _, d in inside):.0f} ns a launch, {count} processes; "
+          f"without kguard the same two loops {quartiles([b / d for b, d in control])}")
+    whole = [p[1] / s[1] for p, s in zip(control, inside)]
+    say(f"note launch/{name}: whole processes without / with kguard {quartiles(whole)}")
 
 
 def compare(name, argv, env=None, prefix=(), count=5):

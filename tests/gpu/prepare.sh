@@ -109,9 +109,10 @@ driver DLSYM dlsym ""
 driver GPA gpa ""
 driver ENTRY entry "$(shared_of 13.0) -Wl,-rpath,\$ORIGIN/../cudart/13.0"
 bench=$root/tests/bench
+object="-D_GNU_SOURCE -I$root/shim $root/shim/base/object.c $root/shim/base/memory.c"
 $nvcc -fatbin $good -o "$out/fat/null.fatbin" "$bench/gpu_null.cu"
-gcc $flags "$embed" "$bench/gpu_launch.c" -o gpu_launch "-L$cuda/lib64/stubs" -lcuda
-gcc $flags "$embed" -DRUNTIME "$bench/gpu_launch.c" -o gpu_launch_runtime "$(shared_of 13.0)" \
+gcc $flags "$embed" "$bench/gpu_launch.c" $object -o gpu_launch "-L$cuda/lib64/stubs" -lcuda
+gcc $flags "$embed" -DRUNTIME "$bench/gpu_launch.c" $object -o gpu_launch_runtime "$(shared_of 13.0)" \
     '-Wl,-rpath,$ORIGIN/../cudart/13.0'
 gcc $flags -fPIC -shared "$bench/gpu_cupti.c" -o gpu_cupti.so "-L$cuda/lib64" -lcupti
 # A shim that does nothing: with it, every check that asks for a report must fail.

@@ -48,9 +48,15 @@ CALLS(POINTER)
 #define TEXT(name) TEXT_(name)
 #define TEXT_(name) #name
 
+/* What the bare name of a function means depends on the version asked for: at 13000
+ * cuCtxSynchronize takes a context, and cuGraphInstantiate is never the form with flags. */
+enum { ASKED = 12080 };
+
 static void *lookup(void *driver, const char *base, const char *full)
 {
     void *found = NULL;
+    if (strcmp(base, "cuGraphInstantiate") == 0)
+        base = full;
 #if defined VIA_DLSYM
     (void)base;
     found = dlsym(driver, full);
@@ -60,12 +66,12 @@ static void *lookup(void *driver, const char *base, const char *full)
     if (!get)
         *(void **)&get = dlsym(driver, "cuGetProcAddress_v2");
     CUdriverProcAddressQueryResult status;
-    if (!get || get(base, &found, CUDA_VERSION, 0, &status))
+    if (!get || get(base, &found, ASKED, 0, &status))
         found = NULL;
 #else
     enum cudaDriverEntryPointQueryResult status;
     (void)driver, (void)full;
-    if (cudaGetDriverEntryPointByVersion(base, &found, CUDA_VERSION, cudaEnableDefault, &status))
+    if (cudaGetDriverEntryPointByVersion(base, &found, ASKED, cudaEnableDefault, &status))
         found = NULL;
 #endif
     if (!found)
