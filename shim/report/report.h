@@ -94,4 +94,23 @@ size_t kgi_stack(struct kgi_frame *frames, size_t room, bool with_symbols);
  * the process, or it cannot be read without running Python code or taking its locks. */
 bool kgi_python_stack(char *out, size_t size);
 
+/* ---- package.c ------------------------------------------------------------------------------------ */
+
+/* "udf_ext 0.0.0": name and version of the package that a library file (whole path, links resolved)
+ * belongs to, from what pip, conda and dpkg left on disk. False when none is known; out is then
+ * undefined. Bounded work, no malloc; errno is kept. */
+bool kgi_package_of(const char *library, char *out, size_t size);
+
+/* Its parts, for metadata that comes from elsewhere. All refuse odd characters. */
+
+/* "name version" */
+bool kgi_package_text(struct kgi_bytes name, struct kgi_bytes version, char *out, size_t size);
+/* The value of "Key: value" among the headers that a METADATA, PKG-INFO or dpkg stanza starts with;
+ * borrowed, empty when there is none. */
+struct kgi_bytes kgi_package_header(struct kgi_bytes text, const char *key);
+/* From a folder's or file's name: "udf_ext-0.0.0.dist-info" (or .egg-info, .egg, .egg-tmp),
+ * "libtorch-2.5.1-cuda120_h2b0da52_302.json". */
+bool kgi_package_folder(const char *folder, char *out, size_t size);
+bool kgi_package_conda(const char *file, char *out, size_t size);
+
 #endif

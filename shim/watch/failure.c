@@ -302,7 +302,7 @@ static void diagnose(const struct kgi_call *call, struct kgi_kernel *kernel)
     d.result = call->result;
     d.result_text = row ? row->text : NULL;
     if (is_news(call, kernel, &d))
-        kgi_tell_failure(&d, kernel, call->use);
+        kgi_tell_failure(&d, kernel);
     if (kgi_options()->abort_on_error && !d.query && !d.not_used_yet)
         die();
 }

@@ -140,8 +140,7 @@ static size_t list_kernels(struct desk *desk, const struct kgi_image *image)
     return list.count;
 }
 
-static void name_kernel(struct kgi_diagnosis *d, struct desk *desk, const struct kgi_image *image,
-                        bool in_use)
+static void name_kernel(struct kgi_diagnosis *d, struct desk *desk, const struct kgi_image *image)
 {
     struct match match = {desk, desk->frame_count, desk->kernel, sizeof desk->kernel};
     size_t listed;
@@ -156,7 +155,7 @@ static void name_kernel(struct kgi_diagnosis *d, struct desk *desk, const struct
         return;
     }
     listed = list_kernels(desk, image);
-    if (listed == 1 && in_use) {
+    if (listed == 1 && !d->not_used_yet) {
         d->kernel = desk->kernel;
         d->kernel_from = "image, which has no other";
     } else if (listed) {
@@ -258,7 +257,7 @@ void kgi_tell(const struct kgi_diagnosis *d)
     kgi_pages_put(buffer, TEXT_SIZE);
 }
 
-void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel, enum kgi_use use)
+void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel)
 {
     struct desk *desk = kgi_pages_get(sizeof *desk);
 
@@ -267,7 +266,7 @@ void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel, 
         return;
     }
     desk->frame_count = kgi_stack(desk->frames, FRAMES_MOST, true);
-    name_kernel(d, desk, kernel->image, use != KGI_USE_LOAD && !d->not_used_yet);
+    name_kernel(d, desk, kernel->image);
     if (kgi_python_stack(desk->python, sizeof desk->python))
         d->python = desk->python;
     draw_stack(desk);

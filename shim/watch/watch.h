@@ -141,8 +141,8 @@ bool kgi_host_current(struct kgi_host *host, int *ordinal);
  * ordinal -1. False past the last. */
 bool kgi_host_at(size_t i, struct kgi_host *host, int *ordinal);
 /* Adds stacks, advice and device facts to d and writes it; kernel's name is looked for on the stack
- * when it is not known, and in the image when a use of it failed. */
-void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel, enum kgi_use use);
+ * when it is not known, then in the image, if that has but one. */
+void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel);
 void kgi_tell(const struct kgi_diagnosis *d);
 
 /* ---- thread.c: failures between the moment they happen and the moment they are noticed ---------------- */

@@ -166,7 +166,9 @@ def expect(run, **facts):
     said = [(e.get("code"), e.get("library"), e.get("kernel"), e.get("api")) for e in run.failures]
     if len(said) != len(set(said)):
         problems.append("the same failure reported twice")
-    if any(SCALE == e.get("kernel_mangled") for e in run.failures):
+    # (The broken and the too new PTX are of that kernel, and are rightly called its own.)
+    if any(SCALE == e.get("kernel_mangled") and e.get("code") not in ("KG103", "KG107")
+           for e in run.failures):
         problems.append("accuses scale_kernel, which works")
     return problems
 
