@@ -32,7 +32,7 @@ fuzz: $(FUZZ:%=$(OBJDIR)/fuzz/fuzz_%)
 	@for t in $(FUZZ); do \
 	    mkdir -p $(OBJDIR)/fuzz/found_$$t && \
 	    $(OBJDIR)/fuzz/fuzz_$$t -max_total_time=$(FUZZ_TIME) -timeout=5 -rss_limit_mb=512 \
-	        -print_final_stats=1 -verbosity=0 -artifact_prefix=$(OBJDIR)/fuzz/ \
+	        -print_final_stats=1 -verbosity=0 -dict=tests/fuzz/words.dict -artifact_prefix=$(OBJDIR)/fuzz/ \
 	        $(OBJDIR)/fuzz/found_$$t tests/fuzz/corpus/$$t || exit 1; done
 
 -include $(FUZZ:%=$(OBJDIR)/tests/fuzz/fuzz_%.d)

@@ -119,6 +119,17 @@ static void stubs_and_empty_fatbins_hold_no_kernel(void **state)
     assert_int_equal(kgi_fatbin_length(fixture("empty.fatbin")), 16);
 }
 
+/* Behind the NUL of an empty text, and counted in its length, lies a copy of .nv.compat. */
+static void compat_data_is_no_option(void **state)
+{
+    struct kgi_code codes[2];
+
+    (void)state;
+    codes_of(fixture("unpacked_120.fatbin"), codes, 2);
+    assert_true(codes[0].traits & KGI_T_COMPAT);
+    assert_int_equal(codes[0].options.size, 0);
+}
+
 static void count_is_told_beyond_the_room(void **state)
 {
     struct kgi_code codes[3] = {0};
@@ -411,6 +422,7 @@ int main(void)
         cmocka_unit_test(relocatable_ptx_shows_in_the_listing),
         cmocka_unit_test(the_abi_is_known_from_both_toolkits),
         cmocka_unit_test(stubs_and_empty_fatbins_hold_no_kernel),
+        cmocka_unit_test(compat_data_is_no_option),
         cmocka_unit_test(count_is_told_beyond_the_room),
         cmocka_unit_test(what_lies_before_a_cut_is_still_read),
         cmocka_unit_test(bytes_behind_the_image_do_not_matter),

@@ -130,6 +130,7 @@ static struct kgi_bytes many_segments(void)
     } w = {KGI_WRAPPER_MAGIC, 1, 0x1234, 0};
 
     memcpy(at + 64 + 32, &count, 8);
+    memset(at + segments, 'x', wrappers - segments);
     memcpy(at + 32, &segments, 8);
     memcpy(at + 54, "\x38\0\xff\xff", 4);
     memcpy(at + 64 + 64 + 24, &wrappers, 8); /* section 1, by its own name, is the wrappers' */
