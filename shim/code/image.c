@@ -200,6 +200,8 @@ static int unpack(const struct kgi_code *code, void *scratch, size_t scratch_siz
 {
     if (code->traits & KGI_T_OBFUSCATED)
         return -ENOTSUP; /* the packed bytes themselves are scrambled */
+    if (!code->payload.at)
+        return -ENODATA; /* listed from a header whose payload is not at hand */
     if (code->packing == KGI_PLAIN) {
         *out = code->payload;
         return 0;

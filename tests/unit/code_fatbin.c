@@ -316,6 +316,9 @@ static void too_little_memory_is_no_fault_of_the_image(void **state)
     assert_int_equal(codes[0].traits, 0);
     codes_of(fixture("none.fatbin"), codes, 2);
     assert_int_equal(kgi_code_inspect(&codes[0], NULL, 0), 0); /* plain: read where it lies */
+    codes[1].payload.at = NULL; /* as an owner does when the image's memory is gone */
+    assert_int_equal(inspect(&codes[1]), -ENODATA);
+    assert_int_equal(codes[1].traits, 0);
 }
 
 static void scrambled_code_is_left_alone(void **state)
