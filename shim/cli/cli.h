@@ -19,18 +19,33 @@ enum { KGI_EXIT_OK, KGI_EXIT_FOUND, KGI_EXIT_USAGE, KGI_EXIT_UNREADABLE, KGI_EXI
 
 /* ---- engine.c: what one file holds, from a stream of its bytes ------------------------------------------ */
 
-/* A file's bytes from first to last; no seeking. read: like read(2), -errno on error. */
+/* A file's bytes from first to last. read: like read(2), -errno on error; may give less than asked
+ * for. skip: passes over bytes that nobody needs, where that is cheaper than reading them (a file on
+ * disk: lseek); NULL where it is not. Returns 0, or -errno with the position unchanged. */
 struct kgi_stream {
     ssize_t (*read)(void *context, void *to, size_t size);
     void *context;
+    int (*skip)(void *context, uint64_t size);
 };
 
-/* One fatbin, raw cubin or PTX text found in a file. Payload pointers in codes are not kept. */
+/* A kernel of one code. The name is the file's: one string for all codes that hold the kernel. */
+struct kgi_kernel {
+    const char *name; /* mangled */
+    int registers;    /* of a thread; 0 unknown, as in PTX */
+};
+
+/* One fatbin, raw cubin or PTX text found in a file. Pointers into payloads in codes are not kept:
+ * payload.at is NULL, name and options are empty. */
 struct kgi_found {
     uint64_t place;   /* offset in the file */
-    bool registered;  /* a wrapper leads to it (or the file is no ELF: all count) */
+    bool registered;  /* the runtime gets it at load: a wrapper leads to it, or the file is no linked
+                         ELF and all count */
+    bool linked;      /* by a device link's wrapper: stands for the relocatable ones of the file */
+    bool relocatable; /* registered through `linked` alone (nvcc -rdc) */
+    bool fatbin;      /* else a raw cubin or a PTX text */
     struct kgi_code *codes;
     size_t count;
+    struct kgi_kernel **kernels; /* with_kernels: of each code, codes[i].kernels many; else NULL */
 };
 
 struct kgi_file {
@@ -42,6 +57,8 @@ struct kgi_file {
     char *error;       /* what is wrong with it and where, or NULL */
     char *package;     /* "torch 2.5.1", or NULL */
     bool dynamic_elf;  /* a host ELF: "no CUDA code" may mean a CPU-only build */
+    bool damaged;      /* error says that bytes are wrong, not that they could not be had */
+    void *names;       /* the memory of kernel names */
 };
 
 /* Reads a whole stream and fills *out (caller frees with kgi_file_free): constant memory in the
@@ -52,6 +69,40 @@ int kgi_scan_stream(const char *path, struct kgi_bytes start, struct kgi_stream 
                     bool with_kernels, struct kgi_file *out);
 void kgi_file_free(struct kgi_file *file);
 
+/* ---- find.c: the magic numbers, fast ------------------------------------------------------------------- */
+
+/* The first offset >= at, a multiple of 8, whose four bytes are one of the magics of a fatbin, a
+ * wrapper or an ELF; size when there is none. bytes is aligned to 8. */
+size_t kgi_find_magic(const uint8_t *bytes, size_t at, size_t size);
+
+/* ---- kernels.c: payloads, inflated by as many threads as there are cores ----------------------------------- */
+
+struct kgi_inflater;
+/* Begins the kernels of one file, which must stay where it is until kgi_inflater_end. */
+struct kgi_inflater *kgi_inflater_start(void);
+/* Takes a copy of a payload and reads its kernels in another thread; blocks while too much memory is
+ * in use. found, code: where the result goes. */
+int kgi_inflater_add(struct kgi_inflater *inflater, size_t found, size_t code,
+                     const struct kgi_code *head, struct kgi_bytes payload);
+/* Waits for all of them and stores the results in the file. Frees the inflater. */
+int kgi_inflater_end(struct kgi_inflater *inflater, struct kgi_file *file);
+/* The memory of a file's kernel names; NULL is allowed. */
+void kgi_kernel_names_free(void *names);
+/* Reads one small payload here and now: kernels and traits of code are filled in. */
+void kgi_inspect_now(struct kgi_code *code, struct kgi_bytes payload);
+
+/* ---- judge.c: a file against a target ------------------------------------------------------------------------ */
+
+struct kgi_file_verdict {
+    struct kgi_verdict verdict; /* of the image that decides; chosen is an index of its codes */
+    size_t found;               /* which image decides; SIZE_MAX when there is none */
+    size_t judged, failing;     /* images that count, and those that cannot run here */
+    bool chooses;               /* the library picks at run time among images for different GPUs */
+};
+/* Judges a file by the images it registers; README and judge.c say how. */
+void kgi_file_judge(const struct kgi_file *file, const struct kgi_host *host,
+                    struct kgi_file_verdict *out);
+
 /* ---- walk.c, archive.c, process.c: where streams come from ---------------------------------------------- */
 
 /* What a walk meets. Every callback may be NULL. Paths as in struct kgi_file. */
@@ -61,6 +112,11 @@ struct kgi_visitor {
                 struct kgi_stream *stream, uint64_t size);
     /* Something could not be read: place and reason are in the text. */
     void (*error)(void *context, const char *path, const char *text);
+    /* Something was left out on purpose (a FIFO, a device): no error. */
+    void (*note)(void *context, const char *path, const char *text);
+    /* A file that was given to `file` is not in the finished image after all: an upper layer removes
+     * or replaces it. Comes late where layers can be read only once and in any order (stdin). */
+    void (*hidden)(void *context, const char *path);
     /* Bytes read so far, and in all where known (0), for the progress bar. */
     void (*progress)(void *context, uint64_t done, uint64_t total);
     void *context;

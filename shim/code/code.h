@@ -104,6 +104,10 @@ struct kgi_wrapper {
 /* Walks entry headers from a fatbin's first byte. Start with *at = 0; 1 = entry filled in and *at
  * moved on, 0 = end reached exactly, negative = broken at *at. */
 int kgi_fatbin_next(struct kgi_bytes fatbin, uint64_t *at, struct kgi_code *entry);
+/* One entry of a fatbin that is not in memory as a whole: rest are the bytes at hand from the entry's
+ * start, left is how many of the fatbin there are from there on. payload.at is NULL when the payload
+ * is not at hand. *length is where the next entry starts. 0 or -EBADMSG. */
+int kgi_fatbin_entry(struct kgi_bytes rest, uint64_t left, struct kgi_code *entry, uint64_t *length);
 /* Whether b starts with a whole, well-formed fatbin; its full length or 0. */
 size_t kgi_fatbin_length(struct kgi_bytes b);
 

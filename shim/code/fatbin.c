@@ -128,13 +128,12 @@ static void read_texts(struct kgi_bytes head, const struct entry_header *h, stru
         entry->traits |= KGI_T_RELOCATABLE;
 }
 
-/* rest: the fatbin's bytes from the entry's start. */
-static int read_entry(struct kgi_bytes rest, struct kgi_code *entry, uint64_t *length)
+int kgi_fatbin_entry(struct kgi_bytes rest, uint64_t left, struct kgi_code *entry, uint64_t *length)
 {
     struct entry_header h;
 
     if (!KGI_GET(rest, 0, &h) || h.version != ENTRY_VERSION || h.header_size < ENTRY_SIZE ||
-        !kgi_bytes_has(rest, h.header_size, h.padded_size))
+        h.header_size > left || h.padded_size > left - h.header_size)
         return -EBADMSG;
     uint8_t packing = packing_of(h.flags);
     if (h.packed_size > h.padded_size || h.arch > UINT16_MAX)
@@ -157,6 +156,7 @@ static int read_entry(struct kgi_bytes rest, struct kgi_code *entry, uint64_t *l
         .size = packing == KGI_PLAIN ? stored : h.unpacked_size,
         .payload = kgi_bytes_cut(rest, h.header_size, stored),
     };
+    entry->payload.size = stored;
     if (!size_is_possible(packing, stored, entry->size))
         return -EBADMSG;
     read_texts(kgi_bytes_cut(rest, 0, h.header_size), &h, entry);
@@ -181,7 +181,7 @@ int kgi_fatbin_next(struct kgi_bytes fatbin, uint64_t *at, struct kgi_code *entr
         return 0;
     if (left > fatbin.size - *at)
         left = fatbin.size - *at; /* truncated: what lies before the cut can still be read */
-    int error = read_entry(kgi_bytes_cut(fatbin, *at, left), entry, &length);
+    int error = kgi_fatbin_entry(kgi_bytes_cut(fatbin, *at, left), left, entry, &length);
     if (error)
         return error;
     entry->place = *at;
