@@ -28,7 +28,7 @@ void kgi_text_add(struct kgi_text *t, const char *format, ...)
 /* Adds all of these bytes, or none: an escape cut in half would be worse than a missing end. */
 static void add_whole(struct kgi_text *t, const char *bytes, size_t count)
 {
-    if (t->cut || count >= t->size - t->length) {
+    if (count >= t->size - t->length) {
         t->cut = true;
         return;
     }

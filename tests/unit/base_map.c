@@ -34,6 +34,7 @@ static void small(void **state)
     (void)state;
     assert_int_equal(kgi_map_get(&map, 7), 0);
     assert_int_equal(kgi_map_set(&map, 7, 0), 0);
+    assert_null(atomic_load(&map.table)); /* to remove what is not there takes no room */
     assert_int_equal(kgi_map_set(&map, 0, 7), -EINVAL);
     assert_int_equal(kgi_map_get(&map, 0), 0);
     assert_int_equal(kgi_map_set(&map, 7, 70), 0);
@@ -111,12 +112,52 @@ static void readers_beside_a_writer(void **state)
     }
 }
 
+/* A reader that ends at an empty slot while the writer fills it must not take the value it finds
+ * there. Rare in one map, hence many. */
+#define MAPS 4000
+static struct kgi_map maps[MAPS];
+static _Atomic int current;
+
+static void *absent_reader(void *context)
+{
+    int at;
+
+    pthread_barrier_wait(context);
+    while ((at = atomic_load_explicit(&current, memory_order_relaxed)) < MAPS)
+        for (int i = 0; i < 50; i++)
+            if (kgi_map_get(&maps[at], 1) != 0)
+                return "a value of another key";
+    return NULL;
+}
+
+static void absent_stays_absent(void **state)
+{
+    pthread_barrier_t start;
+    pthread_t thread;
+    void *trouble;
+
+    (void)state;
+    pthread_barrier_init(&start, NULL, 2);
+    assert_int_equal(pthread_create(&thread, NULL, absent_reader, &start), 0);
+    pthread_barrier_wait(&start);
+    for (int at = 0; at < MAPS; at++) {
+        atomic_store(&current, at);
+        for (int i = 0; i < 40; i++)
+            kgi_map_set(&maps[at], random_number() | 2, 5);
+    }
+    atomic_store(&current, MAPS);
+    pthread_join(thread, &trouble);
+    if (trouble)
+        fail_msg("%s", (const char *)trouble);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small),
         cmocka_unit_test(model),
         cmocka_unit_test(readers_beside_a_writer),
+        cmocka_unit_test(absent_stays_absent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,6 +125,13 @@ static void little_room_says_so(void **state)
     assert_non_null(strstr(buffer, ",\"truncated\":true}\n"));
     assert_null(strstr(json_of(&d, sizeof buffer), "truncated"));
     assert_string_equal(json_of(&d, 100), "");
+    d.log = NULL;
+    d.python = calloc(1, 600); /* what does not fit goes, what comes after it stays */
+    memset((char *)(uintptr_t)d.python, 'p', 599);
+    json_of(&d, 1000);
+    assert_null(strstr(buffer, "\"python\""));
+    assert_non_null(strstr(buffer, "\"count\":3,\"truncated\":true}\n"));
+    free((char *)(uintptr_t)d.python);
 }
 
 int main(void)
