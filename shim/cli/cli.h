@@ -57,6 +57,9 @@ struct kgi_file {
     char *error;       /* what is wrong with it and where, or NULL */
     char *package;     /* "torch 2.5.1", or NULL */
     bool dynamic_elf;  /* a host ELF: "no CUDA code" may mean a CPU-only build */
+    bool registers;    /* some image with code is registered; else all count */
+    bool relocatable;  /* some registered image is relocatable */
+    bool chooses;      /* which images are used is decided at run time (judge.c) */
     bool damaged;      /* error says that bytes are wrong, not that they could not be had */
     void *names;       /* the memory of kernel names */
 };
@@ -97,9 +100,11 @@ struct kgi_file_verdict {
     struct kgi_verdict verdict; /* of the image that decides; chosen is an index of its codes */
     size_t found;               /* which image decides; SIZE_MAX when there is none */
     size_t judged, failing;     /* images that count, and those that cannot run here */
-    bool chooses;               /* the library picks at run time among images for different GPUs */
+    bool chooses;               /* as in kgi_file */
 };
-/* Judges a file by the images it registers; README and judge.c say how. */
+/* Finds out once what does not depend on the target: registers, relocatable, chooses. */
+void kgi_file_settle(struct kgi_file *file);
+/* Judges a settled file by the images it registers; judge.c says how. */
 void kgi_file_judge(const struct kgi_file *file, const struct kgi_host *host,
                     struct kgi_file_verdict *out);
 
@@ -107,7 +112,10 @@ void kgi_file_judge(const struct kgi_file *file, const struct kgi_host *host,
 
 /* What a walk meets. Every callback may be NULL. Paths as in struct kgi_file. */
 struct kgi_visitor {
-    /* A regular file that may hold code; read it or not. */
+    /* A regular file that is not empty and no archive; read it or not. start: its first 4096 bytes at
+     * most. size: 0 when not known. inner: path without the names of layers, so that files of one
+     * file system share all that stands before "!/" (or have no "!"): "image.tar!/usr/lib/a.so".
+     * Anything but 0 stops the walk, which returns it. */
     int (*file)(void *context, const char *path, const char *inner, struct kgi_bytes start,
                 struct kgi_stream *stream, uint64_t size);
     /* Something could not be read: place and reason are in the text. */

@@ -689,6 +689,7 @@ int kgi_scan_stream(const char *path, struct kgi_bytes start, struct kgi_stream 
         out->size = s.base + s.have;
         settle_registration(&s);
         check_end(&s);
+        kgi_file_settle(out);
     }
     free(s.segments.bytes);
     free(s.sections.bytes);

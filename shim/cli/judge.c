@@ -1,0 +1,203 @@
+/*
+ * One answer for a file that holds hundreds of images.
+ *
+ * The images that count are those the runtime gets at load: by a wrapper, and with a kernel in them.
+ * A file is as good as the worst of these, with two exceptions, both read off the file and no list
+ * of names:
+ *
+ * - An image whose code is all for newer GPUs than the target, all for one generation (sm_70, sm_75)
+ *   or all for special targets (sm_90a, sm_100f) is an extra for those GPUs, which the library asks the
+ *   capability for. It is set aside as long as another image of the file runs. So libtorch_cuda's
+ *   flash attention (sm_80 and up) does not condemn it for sm_75, nor NCCL's four sm_100f images for
+ *   sm_90, nor libcudnn_cnn's two for Turing on anything newer.
+ * - When there is no GPU at all on which every image would run, the library must choose at run time
+ *   what it launches; where one image holds SASS for the target, that is the answer. So it is with
+ *   cuBLASLt ({sm_75}, {sm_90a}, {sm_100 ..}), cuDNN's engines and cuSPARSE. The same holds where
+ *   images are not registered but loaded by the library itself (cuFFT).
+ *
+ * nvcc -rdc: the relocatable images are not registered themselves; the device link's image stands for
+ * them, and where that does not fit the driver links them: both are judged together.
+ */
+#include <stdlib.h>
+
+#include "cli.h"
+
+/* What one image says about a target. */
+struct opinion {
+    struct kgi_verdict verdict;
+    size_t found;
+    bool aside; /* made for other GPUs on purpose */
+};
+
+static bool is_empty(const struct kgi_code *code)
+{
+    return code->kind == KGI_INDEX || (code->traits & KGI_T_INSPECTED && code->kernels == 0);
+}
+
+static bool has_code(const struct kgi_found *found)
+{
+    for (size_t i = 0; i < found->count; i++)
+        if (!is_empty(&found->codes[i]))
+            return true;
+    return false;
+}
+
+/* Whether all code is for newer GPUs, or all for one generation. PTX would run on later ones too, and
+ * says so by failing for another reason than its target. */
+static bool made_for_others(const struct kgi_found *found, struct kgi_target gpu)
+{
+    bool newer = true, one = true;
+    unsigned generation = 0;
+
+    for (size_t i = 0; i < found->count; i++) {
+        const struct kgi_code *code = &found->codes[i];
+        if (is_empty(code))
+            continue;
+        newer &= code->target.number > gpu.number;
+        one &= code->kind == KGI_CUBIN &&
+               (generation == 0 || generation == code->target.number / 10u);
+        generation = code->target.number / 10u;
+    }
+    return newer || one;
+}
+
+/* The device link's image that stands for the relocatable ones; NULL where there is none. */
+static const struct kgi_found *linked_of(const struct kgi_file *file)
+{
+    for (size_t i = 0; i < file->found_count; i++)
+        if (file->found[i].linked && has_code(&file->found[i]))
+            return &file->found[i];
+    return NULL;
+}
+
+/* A relocatable image together with the linked one. */
+static void judge_both(const struct kgi_file *file, const struct kgi_found *linked,
+                       const struct kgi_found *unit, const struct kgi_host *host,
+                       struct opinion *out)
+{
+    struct kgi_code *codes = calloc(linked->count + unit->count, sizeof *codes);
+
+    if (!codes)
+        return;
+    memcpy(codes, linked->codes, linked->count * sizeof *codes);
+    memcpy(codes + linked->count, unit->codes, unit->count * sizeof *codes);
+    for (size_t i = linked->count; i < linked->count + unit->count; i++)
+        codes[i].traits |= KGI_T_RELOCATABLE;
+    kgi_judge(codes, linked->count + unit->count, host, &out->verdict);
+    if (out->verdict.chosen >= (int)linked->count) {
+        out->verdict.chosen -= (int)linked->count;
+    } else {
+        out->found = (size_t)(linked - file->found);
+    }
+    free(codes);
+}
+
+static bool counts(const struct kgi_file *file, size_t i, bool registered,
+                   const struct kgi_found *linked)
+{
+    const struct kgi_found *found = &file->found[i];
+
+    if (registered && !found->registered)
+        return false;
+    return !(linked && found == linked && file->relocatable); /* judged with its units */
+}
+
+static void judge_one(const struct kgi_file *file, size_t i, const struct kgi_found *linked,
+                      const struct kgi_host *host, struct opinion *out)
+{
+    const struct kgi_found *found = &file->found[i];
+
+    out->found = i;
+    if (linked && found->relocatable)
+        judge_both(file, linked, found, host, out);
+    else
+        kgi_judge(found->codes, found->count, host, &out->verdict);
+    out->aside = out->verdict.answer == KGI_NONE &&
+                 (out->verdict.reason == KG102_ARCH_SPECIFIC ||
+                  (out->verdict.reason == KG101_NO_CODE && made_for_others(found, host->gpu)) ||
+                  (out->verdict.reason == KG106_NO_KERNEL && made_for_others(found, host->gpu)));
+}
+
+static bool registers_code(const struct kgi_file *file)
+{
+    for (size_t i = 0; i < file->found_count; i++)
+        if (file->found[i].registered && has_code(&file->found[i]))
+            return true;
+    return false;
+}
+
+static bool all_run(const struct kgi_file *file, const struct kgi_found *linked,
+                    const struct kgi_host *host)
+{
+    struct opinion o;
+
+    for (size_t i = 0; i < file->found_count; i++) {
+        if (!counts(file, i, true, linked))
+            continue;
+        judge_one(file, i, linked, host, &o);
+        if (o.verdict.answer == KGI_NONE)
+            return false;
+    }
+    return true;
+}
+
+void kgi_file_settle(struct kgi_file *file)
+{
+    const struct kgi_found *linked = linked_of(file);
+
+    for (size_t i = 0; i < file->found_count; i++)
+        file->relocatable |= file->found[i].relocatable && file->found[i].registered;
+    file->registers = registers_code(file);
+    file->chooses = true;
+    for (uint16_t number = 1; number < 200 && file->registers && file->chooses; number++) {
+        struct kgi_host host = {.gpu = {number, 0}};
+        if (kgi_target_row(number) && all_run(file, linked, &host))
+            file->chooses = false;
+    }
+}
+
+/* How bad an answer is: as their order says. */
+static bool worse(const struct kgi_verdict *a, const struct kgi_verdict *b)
+{
+    if (a->answer != b->answer)
+        return a->answer > b->answer;
+    return a->reason == KG101_NO_CODE && b->reason != KG101_NO_CODE;
+}
+
+static void take(struct kgi_file_verdict *out, const struct opinion *o)
+{
+    out->verdict = o->verdict;
+    out->found = o->found;
+}
+
+void kgi_file_judge(const struct kgi_file *file, const struct kgi_host *host,
+                    struct kgi_file_verdict *out)
+{
+    const struct kgi_found *linked = linked_of(file);
+    struct opinion o, worst = {.found = SIZE_MAX}, best = {.found = SIZE_MAX},
+                      aside = {.found = SIZE_MAX};
+
+    *out = (struct kgi_file_verdict){.verdict = {KGI_NO_CUDA, KGI_OK, -1, 0}, .found = SIZE_MAX,
+                                     .chooses = file->chooses};
+    for (size_t i = 0; i < file->found_count; i++) {
+        if (!counts(file, i, file->registers, linked))
+            continue;
+        judge_one(file, i, linked, host, &o);
+        if (o.verdict.answer == KGI_NO_CUDA)
+            continue;
+        out->judged++;
+        out->failing += o.verdict.answer == KGI_NONE;
+        if (o.aside && (aside.found == SIZE_MAX || worse(&o.verdict, &aside.verdict)))
+            aside = o;
+        if (!o.aside && (worst.found == SIZE_MAX || worse(&o.verdict, &worst.verdict)))
+            worst = o;
+        if (best.found == SIZE_MAX || worse(&best.verdict, &o.verdict))
+            best = o;
+    }
+    if (best.found == SIZE_MAX)
+        return;
+    if (worst.found == SIZE_MAX)
+        take(out, &aside);
+    else
+        take(out, file->chooses && best.verdict.answer <= KGI_FAMILY ? &best : &worst);
+}
