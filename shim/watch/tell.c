@@ -187,8 +187,24 @@ static bool is_plumbing(const struct kgi_frame *f)
     for (size_t i = 0; f->symbol && i < KGI_COUNT(symbols); i++)
         if (strncmp(f->symbol, symbols[i], strlen(symbols[i])) == 0)
             return true;
-    return f->symbol && (strstr(f->symbol, "__device_stub_") ||
+    return f->symbol && (strstr(f->symbol, "__device_stub_") || strstr(f->symbol, "8pybind11") ||
                          strncmp(f->symbol, "__cuda", 6) == 0 || strncmp(f->symbol, "cuda", 4) == 0);
+}
+
+/* "at::native::(anonymous namespace)::launch<float, 4>(...)" is for machines: on this line a long name
+ * loses its parameters, then its end. */
+static void add_function(struct kgi_text *line, const char *symbol)
+{
+    char name[160];
+    char *open;
+
+    kgi_demangle(symbol, name, sizeof name);
+    open = strlen(name) > 48 ? strrchr(name, '(') : NULL;
+    if (open && open > name && open[-1] != ' ')
+        *open = 0;
+    if (strlen(name) > 72)
+        memcpy(name + 69, "...", 4);
+    kgi_text_add_safe(line, name);
 }
 
 /* Outermost first; a file is named where it changes: "udf_ext.so compute() > launch(int)". */
@@ -197,7 +213,6 @@ static void draw_stack(struct desk *desk)
     struct kgi_text line = {desk->stack, sizeof desk->stack, 0, false};
     const char *file = "";
     size_t picked[5], n = 0;
-    char name[160];
 
     for (size_t i = 0; i < desk->frame_count && n < KGI_COUNT(picked); i++)
         if (!is_plumbing(&desk->frames[i]))
@@ -212,9 +227,8 @@ static void draw_stack(struct desk *desk)
         if (!same)
             kgi_text_add_safe(&line, base_name(f->path));
         if (f->symbol) {
-            kgi_demangle(f->symbol, name, sizeof name);
             kgi_text_add(&line, "%s", same ? "" : " ");
-            kgi_text_add_safe(&line, name);
+            add_function(&line, f->symbol);
         }
         file = f->path;
     }
