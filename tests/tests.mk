@@ -17,6 +17,8 @@ $(OBJDIR)/unit/$(1): $(OBJDIR)/tests/unit/$(1).o $$(call objects_of,$(call room_
 endef
 $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 
+-include $(UNIT:%=$(OBJDIR)/tests/unit/%.d)
+
 # The same as a library, for an interpreter to load.
 $(OBJDIR)/unit/report_python: | $(OBJDIR)/unit/report_python.so
 $(OBJDIR)/unit/report_python.so: $(OBJDIR)/tests/unit/report_python.o $(call objects_of,report)
