@@ -7,12 +7,26 @@
 
 /* ---- notes --------------------------------------------------------------------------------------------- */
 
+/* The first moment at which a setting matters, and at which a line about it is not noise. */
+static void complain(void)
+{
+    struct kgi_target target;
+    const char *text;
+
+    for (size_t i = 0; (text = kgi_options_complaint(i)); i++)
+        kgi_log(KGI_WARN, "%s", text);
+    if (kgi_options()->target[0] && kgi_target_parse(kgi_options()->target, &target) < 0)
+        kgi_log(KGI_WARN, "KGUARD_TARGET=%s: not a GPU target; write it like sm_120 or 12.0",
+                kgi_options()->target);
+}
+
 static void start(void)
 {
     static _Atomic bool started;
 
     if (kgi_options()->off || atomic_exchange_explicit(&started, true, memory_order_relaxed))
         return;
+    complain();
     kgi_driver_keep();
     kgi_machine_ready();
     kgi_drvlog_start();
