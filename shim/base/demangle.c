@@ -4,8 +4,8 @@
  *
  * It takes its memory from the stack: about 72 bytes for each character of the name, and recursion
  * as deep as the name nests (cp-demangle.c limits it to 2048 levels). Kernel names of 2000
- * characters are ordinary (CUTLASS), threads with 64 KiB of stack are too, and a hostile file's name
- * may be anything. So it runs on a stack of its own.
+ * characters are ordinary (CUTLASS), threads with 64 KiB of stack are too, and a hostile file's
+ * name may be anything. So it runs on a stack of its own.
  */
 #include "base.h"
 

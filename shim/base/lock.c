@@ -1,7 +1,8 @@
 /*
  * A lock whose word is the holder's process id, so that a child forked while another thread of the
  * parent held it sees that the holder is not in this process, and takes it. What it protects must
- * therefore be readable at any point of a change (kgi_map is; lists are linked by their last store).
+ * therefore be readable at any point of a change (kgi_map is; lists are linked by their last
+ * store).
  *
  * No futex: the lock is held for some memory operations, and a waiter that sleeps 50 us and looks
  * again needs no word from the holder, who may never have existed here.

@@ -1,8 +1,8 @@
 /*
  * Open addressing, linear probing, powers of two. A slot's key is written once and never changes
- * while the table lives; removing sets the value to 0 and leaves the key. So a reader that finds its
- * key needs no second look, whatever a writer does meanwhile. A table that fills up is replaced by
- * one without the removed keys; the old one stays where it is, for readers still inside it.
+ * while the table lives; removing sets the value to 0 and leaves the key. So a reader that finds
+ * its key needs no second look, whatever a writer does meanwhile. A table that fills up is replaced
+ * by one without the removed keys; the old one stays where it is, for readers still inside it.
  */
 #include "base.h"
 

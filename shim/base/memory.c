@@ -2,8 +2,8 @@
  * Memory that is not the program's malloc: hooks can be reached from inside an allocator, from a
  * forked child of a threaded parent, and before malloc works. All of it comes from mmap.
  *
- * kgi_alloc hands out pieces of arenas by one atomic addition. Nothing is ever freed, so there is no
- * list to repair after a fork and no lock to find held.
+ * kgi_alloc hands out pieces of arenas by one atomic addition. Nothing is ever freed, so there is
+ * no list to repair after a fork and no lock to find held.
  */
 #include "base.h"
 
@@ -102,8 +102,8 @@ static size_t probe(uintptr_t from, size_t want)
     return have;
 }
 
-/* The same for many pages by one call each 4 MiB, where the kernel has it (Linux 5.14): an image of a
- * megabyte that the program has just filled costs microseconds, not a system call a page. */
+/* The same for many pages by one call each 4 MiB, where the kernel has it (Linux 5.14): an image of
+ * a megabyte that the program has just filled costs microseconds, not a system call a page. */
 static size_t probe_many(uintptr_t from, size_t want)
 {
     const size_t step = (size_t)4 << 20;

@@ -1,7 +1,7 @@
 /*
  * The settings, all of them, in one table. A row is: name, values, default, help, and what a value
- * does to the settings. `values` is a list "a|b|c" (the value's place in it is `choice`) or one word
- * in capitals for free text.
+ * does to the settings. `values` is a list "a|b|c" (the value's place in it is `choice`) or one
+ * word in capitals for free text.
  *
  * The first reader may be a hook that another library's constructor reaches before ours would run,
  * on any thread, so there is no constructor and no "once": each first reader parses for itself into

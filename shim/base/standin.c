@@ -1,8 +1,8 @@
 /*
- * Hidden definitions of what libunwind.a asks of libc and what the oldest supported glibc (2.17) has
- * only in another library: pthread_rwlock_* (libpthread before 2.34) and dladdr (libdl before 2.34).
- * The linker binds the archive's references to these; nothing is exported, and the program's own
- * are untouched.
+ * Hidden definitions of what libunwind.a asks of libc and what the oldest supported glibc (2.17)
+ * has only in another library: pthread_rwlock_* (libpthread before 2.34) and dladdr (libdl before
+ * 2.34). The linker binds the archive's references to these; nothing is exported, and the program's
+ * own are untouched.
  */
 #include "base.h"
 
@@ -46,9 +46,9 @@ int dladdr(const void *address, Dl_info *info)
 }
 
 #ifdef __aarch64__
-/* Debian compiles the archives with a stack protector. Here its word is a variable, which glibc keeps
- * in ld-linux-aarch64.so.1: a second library to need, and one that musl systems do not have. A word
- * with NUL, newline and 0xff stops the string functions that overruns come from. */
+/* Debian compiles the archives with a stack protector. Here its word is a variable, which glibc
+ * keeps in ld-linux-aarch64.so.1: a second library to need, and one that musl systems do not have.
+ * A word with NUL, newline and 0xff stops the string functions that overruns come from. */
 extern uintptr_t __stack_chk_guard;
 uintptr_t __stack_chk_guard = 0xff0a0d00cab1e500;
 #endif

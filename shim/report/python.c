@@ -2,9 +2,9 @@
  * Where the Python program is, asked of the interpreter without running Python and without its
  * locks.
  *
- * CPython 3.6 - 3.8, 3.11 and 3.12 export _Py_DumpTraceback(), which faulthandler uses inside signal
- * handlers: it allocates nothing, takes no lock and writes lines to a descriptor, the innermost call
- * first:
+ * CPython 3.6 - 3.8, 3.11 and 3.12 export _Py_DumpTraceback(), which faulthandler uses inside
+ * signal handlers: it allocates nothing, takes no lock and writes lines to a descriptor, the
+ * innermost call first:
  *
  *     Stack (most recent call first):
  *       File "/home/u/mesh.py", line 88 in mesh2index
@@ -14,10 +14,10 @@
  * (_Py_DebugOffsets, made for debuggers). 3.14 says so in another order: no frame is named there.
  * Every word is checked before it is read, and a frame counts only if its code is a code object.
  *
- * The thread state comes from PyGILState_GetThisThreadState(), which reads one thread-local slot and
- * gives NULL for a thread that Python does not know. Whether the GIL is held does not matter: this
- * thread's own frames do not move while it is here. All is found in the objects' own symbol tables;
- * dlsym would disturb dlerror(), which Python code may be about to read.
+ * The thread state comes from PyGILState_GetThisThreadState(), which reads one thread-local slot
+ * and gives NULL for a thread that Python does not know. Whether the GIL is held does not matter:
+ * this thread's own frames do not move while it is here. All is found in the objects' own symbol
+ * tables; dlsym would disturb dlerror(), which Python code may be about to read.
  */
 #include "report.h"
 
@@ -64,7 +64,7 @@ static int find_python(const struct kgi_object *object, void *context)
     return 1;
 }
 
-/* ---- by the interpreter itself ------------------------------------------------------------------- */
+/* ---- by the interpreter itself --------------------------------------------------------------- */
 
 /* What the interpreter writes for this thread, as much as fits in out; into a pipe, because that
  * needs no file and no newer kernel, and not to block: beyond its 64 KiB lie only outer frames. */
@@ -88,7 +88,7 @@ static void dump_by_itself(const struct python *python, void *thread_state, stru
     out->at[out->length] = 0;
 }
 
-/* ---- by walking its frames -------------------------------------------------------------------------- */
+/* ---- by walking its frames ------------------------------------------------------------------- */
 
 /* Where things lie: offsets into the structures named before the underscore. */
 struct layout {
@@ -227,14 +227,14 @@ static void dump_by_walking(const struct python *python, void *thread_state, str
     }
 }
 
-/* ---- lines to text ---------------------------------------------------------------------------------- */
+/* ---- lines to text --------------------------------------------------------------------------- */
 
 struct frame {
     const char *file, *line, *name;
 };
 
-/* The value of exactly this many hexadecimal digits, 0 when there are not as many. (No strtoul: newer
- * headers give it a newer symbol.) */
+/* The value of exactly this many hexadecimal digits, 0 when there are not as many. (No strtoul:
+ * newer headers give it a newer symbol.) */
 static uint32_t hexadecimal(const char *s, size_t digits)
 {
     uint32_t value = 0;

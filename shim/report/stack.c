@@ -1,5 +1,6 @@
 /*
- * The calling thread's stack, by LLVM's libunwind from the frame descriptions the loader has mapped.
+ * The calling thread's stack, by LLVM's libunwind from the frame descriptions the loader has
+ * mapped.
  *
  * It runs inside a program in trouble, so it expects little: a frame limit; a stack pointer that
  * must rise and be readable; and where libunwind meets a frame description it does not understand,

@@ -57,7 +57,7 @@ static void fork_while_held(void **state)
     }
     waitpid(child, &status, 0);
     assert_int_equal(status, 0);
-    assert_int_equal(atomic_load(&lock.owner), (uint32_t)getpid()); /* the parent's own is its own */
+    assert_int_equal(atomic_load(&lock.owner), (uint32_t)getpid()); /* still the parent's */
     kgi_unlock(&lock);
 }
 

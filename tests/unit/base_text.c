@@ -42,7 +42,8 @@ struct row {
     const char *in, *out;
 };
 
-static void check(const struct row *rows, size_t count, void (*add)(struct kgi_text *, const char *))
+static void check(const struct row *rows, size_t count,
+                  void (*add)(struct kgi_text *, const char *))
 {
     for (size_t i = 0; i < count; i++) {
         KGI_TEXT(t, 128);

@@ -206,7 +206,9 @@ static void holds_every_kind(void **state)
         {.kind = KGI_CUBIN, .target = {75, 0}, .traits = KGI_T_INSPECTED, .kernels = 0},
         {.kind = KGI_PTX, .target = {80, 0}, .major = 7, .minor = 4, .packing = KGI_ZSTD},
         {.kind = KGI_PTX, .target = {75, 0}, .major = 9, .traits = KGI_T_RELOCATABLE},
-        {.kind = KGI_LTO, .target = {90, 0}}, {.kind = KGI_INDEX}, {.kind = 0x55, .target = {90, 0}},
+        {.kind = KGI_LTO, .target = {90, 0}},
+        {.kind = KGI_INDEX},
+        {.kind = 0x55, .target = {90, 0}},
     };
     KGI_TEXT(t, 512);
 
@@ -313,8 +315,8 @@ static void modules(void **state)
     d.library = "/opt/a.so";
     d.codes = &old_gpus[6];
     d.code_count = 2;
-    expect(&d, "P: warn[KG101]: /opt/a.so holds SASS sm_89 sm_90; PTX none; no SASS for sm_120, and "
-               "no PTX it can use\n");
+    expect(&d, "P: warn[KG101]: /opt/a.so holds SASS sm_89 sm_90; PTX none; no SASS for sm_120, "
+               "and no PTX it can use\n");
     d.codes = ptx;
     d.reason = KG201_WILL_JIT;
     d.verdict = (struct kgi_verdict){KGI_JIT, KG201_WILL_JIT, 1, 0};
