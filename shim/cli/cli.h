@@ -15,7 +15,7 @@
  * findings), a fault of ours. */
 enum { KGI_EXIT_OK, KGI_EXIT_FOUND, KGI_EXIT_USAGE, KGI_EXIT_UNREADABLE, KGI_EXIT_INTERNAL };
 
-/* ---- main.c: the command line; one table gives options, --help, man page and completion --------------- */
+/* ---- main.c: the commands ---------------------------------------------------------------------------------- */
 
 /* ---- engine.c: what one file holds, from a stream of its bytes ------------------------------------------ */
 
@@ -138,26 +138,36 @@ int kgi_walk_process(pid_t pid, const struct kgi_visitor *visitor);
 
 /* ---- package.c: whose file it is ---------------------------------------------------------------------------- */
 
+/* What the metadata met on a walk says; folders, wheels and image layers at once: path and inner are
+ * as in struct kgi_file. For a library on disk that was not met together with its metadata there is
+ * kgi_package_of. */
 struct kgi_packages;
 struct kgi_packages *kgi_packages_new(void);
 void kgi_packages_free(struct kgi_packages *packages);
-/* Offers a file met on the walk; true when it was package metadata (dist-info RECORD and METADATA,
- * conda-meta/x.json, dpkg status and lists) and its stream has been read. */
-bool kgi_packages_offer(struct kgi_packages *packages, const char *inner, struct kgi_bytes start,
-                        struct kgi_stream *stream, uint64_t size);
-/* "torch 2.5.1" for a path, or NULL; after the walk. Borrowed. */
-const char *kgi_packages_of(const struct kgi_packages *packages, const char *inner);
+/* Offers a file met on the walk; true when it was package metadata (RECORD and METADATA of Python,
+ * conda-meta/x.json, dpkg's status and lists) or Triton's ptxas, and its stream has been read. */
+bool kgi_packages_offer(struct kgi_packages *packages, const char *path, const char *inner,
+                        struct kgi_bytes start, struct kgi_stream *stream);
+/* "torch 2.5.1" of a file, or NULL; after the walk. Borrowed. */
+const char *kgi_packages_of(const struct kgi_packages *packages, const char *path,
+                            const char *inner);
+
+/* A ptxas that Triton brings: which CUDA's (12040), 0 when its bytes did not tell. */
+struct kgi_ptxas {
+    char *path, *inner;
+    int cuda;
+};
+const struct kgi_ptxas *kgi_packages_ptxas(const struct kgi_packages *packages, size_t *count);
 
 /* ---- tools.c: things that will fail at run time though no image lacks code ----------------------------------- */
 
-/* CPU-only builds of packages that should hold CUDA code, a Triton whose ptxas cannot make code for
- * the target, an NVRTC that does not know it. Each finding as one sentence. */
+/* CPU-only builds of packages that should hold CUDA code (KG109), a Triton whose ptxas cannot make
+ * code for the target, an NVRTC that does not know it (KG110). files: all that were met, also those
+ * without CUDA code. Each finding as one sentence with one line of help ("" = none). */
 void kgi_tools_check(const struct kgi_file *files, size_t count,
                      const struct kgi_packages *packages, struct kgi_target target,
                      void (*finding)(void *context, const char *path, int reason,
                                      const char *text, const char *help),
                      void *context);
-
-/* ---- output.c: text, json, jsonl, tsv, sarif -------------------------------------------------------------------- */
 
 #endif

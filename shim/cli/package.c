@@ -1,0 +1,682 @@
+/*
+ * Whose file it is, for files met on a walk: on disk, in wheels, in image layers. The same metadata as
+ * shim/report/package.c searches, but it comes by as streams in any order, and never twice: so what
+ * it says is kept until the walk is over. Of each file that may hold code a 64-bit hash of its path is
+ * kept, not the path (a Debian image lists 100 000 files): a collision would cost a wrong name.
+ *
+ * A path has two parts: the root, which tells archives apart ("torch.whl!", "image.tar!sha256:ab!"),
+ * and the path inside it. Metadata says paths inside its own root; in images another layer may hold
+ * the file, so each is also kept without root, as second choice.
+ */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include "../report/report.h"
+
+enum {
+    PATH_ROOM = 4096,
+    LINE_ROOM = 8192,
+    HEAD_ROOM = 16384,        /* METADATA starts with its headers */
+    SLOTS_MOST = 1 << 20,     /* 16 MiB */
+    LINES_MOST = 4 << 20,     /* of one file */
+    PTXAS_MOST = 256 << 20,   /* bytes read of one */
+};
+
+/* What a key stands for; part of what is hashed. */
+enum kind { FILE_KEY = 1, MODULE_KEY, PACKAGE_KEY };
+
+struct slot {
+    uint64_t key;     /* 0 = free */
+    uint32_t package; /* index */
+};
+
+struct kgi_packages {
+    char **names;     /* "torch 2.5.1", or NULL while not known */
+    size_t count, room;
+    struct slot *slots;
+    size_t slot_count, slot_room;
+    struct kgi_ptxas *ptxas;
+    size_t ptxas_count;
+};
+
+struct kgi_packages *kgi_packages_new(void)
+{
+    return calloc(1, sizeof(struct kgi_packages));
+}
+
+void kgi_packages_free(struct kgi_packages *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->count; i++)
+        free(p->names[i]);
+    for (size_t i = 0; i < p->ptxas_count; i++) {
+        free(p->ptxas[i].path);
+        free(p->ptxas[i].inner);
+    }
+    free(p->names);
+    free(p->slots);
+    free(p->ptxas);
+    free(p);
+}
+
+const struct kgi_ptxas *kgi_packages_ptxas(const struct kgi_packages *p, size_t *count)
+{
+    *count = p->ptxas_count;
+    return p->ptxas;
+}
+
+/* ---- keys -------------------------------------------------------------------------------------------- */
+
+/* One hash map for all kinds of keys (open addressing, at most half full). */
+static struct slot *slot_of(struct slot *slots, size_t room, uint64_t key)
+{
+    size_t i = (size_t)(key >> 20) & (room - 1);
+
+    while (slots[i].key && slots[i].key != key)
+        i = (i + 1) & (room - 1);
+    return &slots[i];
+}
+
+static const struct slot *find(const struct kgi_packages *p, uint64_t key)
+{
+    struct slot *slot = p->slot_room ? slot_of(p->slots, p->slot_room, key) : NULL;
+
+    return slot && slot->key ? slot : NULL;
+}
+
+static bool grow(struct kgi_packages *p)
+{
+    size_t room = p->slot_room ? p->slot_room * 2 : 1024;
+    struct slot *slots = calloc(room, sizeof *slots);
+
+    if (!slots)
+        return false;
+    for (size_t i = 0; i < p->slot_room; i++)
+        if (p->slots[i].key)
+            *slot_of(slots, room, p->slots[i].key) = p->slots[i];
+    free(p->slots);
+    p->slots = slots;
+    p->slot_room = room;
+    return true;
+}
+
+/* Without memory, or past the limit, a package goes unnamed: nothing depends on it. */
+static void set(struct kgi_packages *p, uint64_t key, uint32_t package)
+{
+    struct slot *slot;
+
+    if (p->slot_count * 2 >= p->slot_room && (p->slot_room >= SLOTS_MOST || !grow(p)))
+        return;
+    slot = slot_of(p->slots, p->slot_room, key);
+    p->slot_count += !slot->key;
+    *slot = (struct slot){key, package};
+}
+
+static uint64_t hash(uint64_t h, const void *bytes, size_t size)
+{
+    const uint8_t *b = bytes;
+
+    for (size_t i = 0; i < size; i++) /* FNV-1a */
+        h = (h ^ b[i]) * 0x100000001b3u;
+    return h;
+}
+
+static uint64_t key_of(enum kind kind, struct kgi_bytes root, struct kgi_bytes path)
+{
+    uint64_t h = hash(0xcbf29ce484222325u, (uint8_t[]){(uint8_t)kind}, 1);
+
+    h = hash(h, root.at, root.size);
+    h = hash(h, "", 1);
+    h = hash(h, path.at, path.size);
+    return h ? h : 1;
+}
+
+/* ---- paths ------------------------------------------------------------------------------------------- */
+
+/* A file met on the walk. */
+struct place {
+    struct kgi_bytes root;   /* "torch.whl!" */
+    struct kgi_bytes folder; /* of the file, inside the root, no slash at its end; may be empty */
+    const char *base;        /* the file's own name */
+    struct kgi_bytes parent; /* the folder's own name */
+};
+
+static struct kgi_bytes text(const char *s)
+{
+    return (struct kgi_bytes){(const uint8_t *)s, strlen(s)};
+}
+
+static struct kgi_bytes root_of(const char *path, const char *inner)
+{
+    size_t whole = strlen(path), part = strlen(inner);
+
+    if (part < whole && strcmp(path + whole - part, inner) == 0)
+        return (struct kgi_bytes){(const uint8_t *)path, whole - part};
+    return (struct kgi_bytes){NULL, 0};
+}
+
+/* The folder that holds one, and its own name. */
+static struct kgi_bytes folder_of(struct kgi_bytes path, struct kgi_bytes *base)
+{
+    size_t end = path.size;
+
+    while (end > 0 && path.at[end - 1] != '/')
+        end--;
+    *base = (struct kgi_bytes){path.at + end, path.size - end};
+    return (struct kgi_bytes){path.at, end ? end - 1 : 0};
+}
+
+static struct place place_of(const char *path, const char *inner)
+{
+    struct place place = {.root = root_of(path, inner)};
+    struct kgi_bytes base;
+
+    place.folder = folder_of(text(inner), &base);
+    place.base = (const char *)base.at;
+    folder_of(place.folder, &place.parent);
+    return place;
+}
+
+static bool ends_with(struct kgi_bytes s, const char *end)
+{
+    size_t length = strlen(end);
+
+    return s.size >= length && memcmp(s.at + s.size - length, end, length) == 0;
+}
+
+static bool is(struct kgi_bytes s, const char *whole)
+{
+    return s.size == strlen(whole) && ends_with(s, whole);
+}
+
+/* folder + "/" + file as it would be written without "." and "..", and without a slash in front:
+ * "usr/lib/a.so". Empty when it does not fit or leaves its root. */
+static struct kgi_bytes join(struct kgi_bytes folder, struct kgi_bytes file, char *out)
+{
+    size_t length = 0;
+
+    for (int part = 0; part < 2; part++) {
+        struct kgi_bytes s = part ? file : folder;
+
+        for (size_t at = 0; at < s.size;) {
+            const uint8_t *name = s.at + at, *slash = memchr(name, '/', s.size - at);
+            size_t size = slash ? (size_t)(slash - name) : s.size - at;
+
+            at += size + 1;
+            if (size == 0 || (size == 1 && name[0] == '.'))
+                continue;
+            if (size == 2 && memcmp(name, "..", 2) == 0 && length == 0)
+                return (struct kgi_bytes){NULL, 0};
+            if (size == 2 && memcmp(name, "..", 2) == 0) {
+                while (length > 0 && out[--length] != '/')
+                    ;
+                continue;
+            }
+            if (length + 1 + size > PATH_ROOM)
+                return (struct kgi_bytes){NULL, 0};
+            if (length)
+                out[length++] = '/';
+            memcpy(out + length, name, size);
+            length += size;
+        }
+    }
+    return (struct kgi_bytes){(const uint8_t *)out, length};
+}
+
+/* Libraries, executables, objects, CUDA's own files; not the thousands of headers and scripts. */
+static bool may_hold_code(struct kgi_bytes path)
+{
+    static const char *const ends[] = {".o", ".a", ".cubin", ".fatbin", ".ptx", ".bin", ".node"};
+    struct kgi_bytes base;
+
+    folder_of(path, &base);
+    if (memmem(base.at, base.size, ".so", 3) || !memchr(base.at, '.', base.size))
+        return true;
+    for (size_t i = 0; i < KGI_COUNT(ends); i++)
+        if (ends_with(base, ends[i]))
+            return true;
+    return false;
+}
+
+/* ---- packages ------------------------------------------------------------------------------------------ */
+
+/* The package that a metadata folder (or a dpkg name) describes: old or new. SIZE_MAX without memory. */
+static size_t package_at(struct kgi_packages *p, const struct place *place, struct kgi_bytes folder)
+{
+    uint64_t key = key_of(PACKAGE_KEY, place->root, folder);
+    const struct slot *slot = find(p, key);
+
+    if (slot)
+        return slot->package;
+    if (p->count == p->room) {
+        size_t room = p->room ? p->room * 2 : 64;
+        char **names = realloc(p->names, room * sizeof *names);
+
+        if (!names)
+            return SIZE_MAX;
+        p->names = names;
+        p->room = room;
+    }
+    p->names[p->count] = NULL;
+    set(p, key, (uint32_t)p->count);
+    return p->count++;
+}
+
+static void name_package(struct kgi_packages *p, size_t package, const char *name)
+{
+    char *copy = package < p->count ? strdup(name) : NULL;
+
+    if (copy) {
+        free(p->names[package]);
+        p->names[package] = copy;
+    }
+}
+
+static void own(struct kgi_packages *p, enum kind kind, const struct place *place,
+                struct kgi_bytes path, size_t package)
+{
+    if (package == SIZE_MAX || !path.size)
+        return;
+    set(p, key_of(kind, place->root, path), (uint32_t)package);
+    if (place->root.size)
+        set(p, key_of(kind, (struct kgi_bytes){NULL, 0}, path), (uint32_t)package);
+}
+
+/* ---- streams ------------------------------------------------------------------------------------------- */
+
+/* The lines of a file; those that are too long are left out. */
+struct lines {
+    struct kgi_bytes start;
+    struct kgi_stream *stream;
+    char buffer[65536], line[LINE_ROOM];
+    size_t at, held, count;
+};
+
+static bool refill(struct lines *l)
+{
+    ssize_t n;
+
+    l->at = l->held = 0;
+    if (l->start.size) {
+        l->held = l->start.size < sizeof l->buffer ? l->start.size : sizeof l->buffer;
+        memcpy(l->buffer, l->start.at, l->held);
+        l->start.at += l->held;
+        l->start.size -= l->held;
+        return true;
+    }
+    n = l->stream ? l->stream->read(l->stream->context, l->buffer, sizeof l->buffer) : 0;
+    if (n <= 0)
+        return false;
+    l->held = (size_t)n;
+    return true;
+}
+
+static bool next_line(struct lines *l, struct kgi_bytes *line)
+{
+    size_t length = 0;
+
+    if (l->count++ >= LINES_MOST)
+        return false;
+    for (;;) {
+        if (l->at == l->held && !refill(l)) {
+            *line = (struct kgi_bytes){(uint8_t *)l->line, length};
+            return length > 0 && length < sizeof l->line;
+        }
+        char c = l->buffer[l->at++];
+        if (c == '\n' && length < sizeof l->line)
+            break;
+        if (c == '\n') /* too long: the next one */
+            length = 0;
+        else if (length < sizeof l->line)
+            l->line[length++] = c;
+    }
+    while (length > 0 && (l->line[length - 1] == '\r' || l->line[length - 1] == ' '))
+        length--;
+    *line = (struct kgi_bytes){(uint8_t *)l->line, length};
+    return true;
+}
+
+/* ---- Python ---------------------------------------------------------------------------------------------- */
+
+/* A RECORD line: path,hash,size; a path with a comma in it is quoted. */
+static struct kgi_bytes record_path(struct kgi_bytes line)
+{
+    bool quoted = line.size && line.at[0] == '"';
+    const uint8_t *from = line.at + quoted;
+    const uint8_t *end = memchr(from, quoted ? '"' : ',', line.size - quoted);
+
+    return (struct kgi_bytes){from, end ? (size_t)(end - from) : 0};
+}
+
+static void read_files(struct kgi_packages *p, const struct place *place, struct kgi_bytes base,
+                       size_t package, bool record, struct lines *lines)
+{
+    char buffer[PATH_ROOM];
+    struct kgi_bytes line;
+
+    while (next_line(lines, &line)) {
+        struct kgi_bytes path = record ? record_path(line) : line;
+
+        if (path.size && may_hold_code(path))
+            own(p, FILE_KEY, place, join(base, path, buffer), package);
+    }
+}
+
+/* Modules of an .egg-info beside them: "udf_ext" stands for udf_ext/ and udf_ext.abi3.so. */
+static void read_modules(struct kgi_packages *p, const struct place *place, struct kgi_bytes base,
+                         size_t package, struct lines *lines)
+{
+    char buffer[PATH_ROOM];
+    struct kgi_bytes line;
+
+    while (next_line(lines, &line))
+        own(p, MODULE_KEY, place, join(base, line, buffer), package);
+}
+
+static void read_headers(struct kgi_packages *p, size_t package, struct lines *lines)
+{
+    char head[HEAD_ROOM], name[192];
+    size_t size = 0;
+    struct kgi_bytes line, whole;
+
+    while (next_line(lines, &line) && line.size && size + line.size < sizeof head) {
+        memcpy(head + size, line.at, line.size);
+        size += line.size;
+        head[size++] = '\n';
+    }
+    whole = (struct kgi_bytes){(uint8_t *)head, size};
+    if (kgi_package_text(kgi_package_header(whole, "Name"), kgi_package_header(whole, "Version"),
+                         name, sizeof name))
+        name_package(p, package, name);
+}
+
+/* A package, named after its metadata's folder as long as nothing better is known. */
+static size_t python_package(struct kgi_packages *p, const struct place *place,
+                             struct kgi_bytes folder)
+{
+    char buffer[PATH_ROOM], file[256], name[192];
+    struct kgi_bytes base, whole = join(folder, text(""), buffer);
+    size_t package = whole.size ? package_at(p, place, whole) : SIZE_MAX;
+
+    folder_of(whole, &base);
+    if (package == SIZE_MAX || p->names[package] || base.size >= sizeof file)
+        return package;
+    memcpy(file, base.at, base.size);
+    file[base.size] = 0;
+    if (kgi_package_folder(file, name, sizeof name))
+        name_package(p, package, name);
+    return package;
+}
+
+static bool offer_python(struct kgi_packages *p, const struct place *place, struct lines *lines)
+{
+    bool dist = ends_with(place->parent, ".dist-info"), egg = is(place->parent, "EGG-INFO");
+    const char *base = place->base;
+    struct kgi_bytes own_name, site = folder_of(place->folder, &own_name);
+
+    if (!dist && !egg && !ends_with(place->parent, ".egg-info"))
+        return false;
+    if (strcmp(base, dist ? "METADATA" : "PKG-INFO") == 0)
+        read_headers(p, python_package(p, place, egg ? site : place->folder), lines);
+    else if (dist && strcmp(base, "RECORD") == 0)
+        read_files(p, place, site, python_package(p, place, place->folder), true, lines);
+    else if (!dist && !egg && strcmp(base, "installed-files.txt") == 0)
+        read_files(p, place, place->folder, python_package(p, place, place->folder), false, lines);
+    else if (!dist && !egg && strcmp(base, "top_level.txt") == 0)
+        read_modules(p, place, site, python_package(p, place, place->folder), lines);
+    else
+        return false;
+    return true;
+}
+
+/* ---- conda ------------------------------------------------------------------------------------------------- */
+
+/* conda and mamba write one string a line; those that stand alone in one are of lists: the package's
+ * files, and some words. */
+static bool offer_conda(struct kgi_packages *p, const struct place *place, struct lines *lines)
+{
+    char buffer[PATH_ROOM], name[192];
+    struct kgi_bytes line, own_name, prefix = folder_of(place->folder, &own_name);
+    size_t package;
+
+    if (!is(place->parent, "conda-meta") || !kgi_package_conda(place->base, name, sizeof name))
+        return false;
+    package = package_at(p, place, join(place->folder, text(place->base), buffer));
+    name_package(p, package, name);
+    while (next_line(lines, &line)) {
+        size_t size = line.size && line.at[line.size - 1] == ',' ? line.size - 1 : line.size;
+        size_t from = 0;
+
+        while (from < size && (line.at[from] == ' ' || line.at[from] == '\t'))
+            from++;
+        if (size < from + 3 || line.at[from] != '"' || line.at[size - 1] != '"')
+            continue;
+        struct kgi_bytes path = {line.at + from + 1, size - from - 2};
+        if (!memchr(path.at, '"', path.size) && memchr(path.at, '/', path.size) &&
+            may_hold_code(path))
+            own(p, FILE_KEY, place, join(prefix, path, buffer), package);
+    }
+    return true;
+}
+
+/* ---- Debian ------------------------------------------------------------------------------------------------ */
+
+/* The folder in which "var/lib/dpkg" lies. */
+static bool in_dpkg(const struct place *place, const char *folder, struct kgi_bytes *prefix)
+{
+    struct kgi_bytes f = place->folder;
+    size_t length = strlen(folder);
+
+    if (!ends_with(f, folder) || (f.size > length && f.at[f.size - length - 1] != '/'))
+        return false;
+    *prefix = (struct kgi_bytes){f.at, f.size - length};
+    return true;
+}
+
+static size_t dpkg_package(struct kgi_packages *p, const struct place *place,
+                           struct kgi_bytes prefix, struct kgi_bytes name)
+{
+    char buffer[PATH_ROOM], key[256];
+
+    if (name.size + sizeof "dpkg:" > sizeof key)
+        return SIZE_MAX;
+    memcpy(key, "dpkg:", 5);
+    memcpy(key + 5, name.at, name.size);
+    return package_at(p, place, join(prefix, (struct kgi_bytes){(uint8_t *)key, name.size + 5}, buffer));
+}
+
+static void read_status(struct kgi_packages *p, const struct place *place, struct kgi_bytes prefix,
+                        struct lines *lines)
+{
+    char name[192];
+    size_t package = SIZE_MAX;
+    struct kgi_bytes line, value;
+    char current[128] = "";
+
+    while (next_line(lines, &line)) {
+        if ((value = kgi_package_header(line, "Package")).size && value.size < sizeof current) {
+            memcpy(current, value.at, value.size);
+            current[value.size] = 0;
+            package = dpkg_package(p, place, prefix, value);
+        } else if ((value = kgi_package_header(line, "Version")).size &&
+                   kgi_package_text(text(current), value, name, sizeof name)) {
+            name_package(p, package, name);
+        }
+    }
+}
+
+/* Lines of a .list are "/usr/lib/libz.so.1", of distroless images' .md5sums "0123...  usr/lib/...".
+ * Where /lib is a link to /usr/lib, packages may name either. */
+static void read_list(struct kgi_packages *p, const struct place *place, struct kgi_bytes prefix,
+                      size_t package, struct lines *lines)
+{
+    static const char *const merged[] = {"/lib", "/bin/", "/sbin/"};
+    char buffer[PATH_ROOM], usr[PATH_ROOM];
+    struct kgi_bytes line;
+
+    while (next_line(lines, &line)) {
+        if (line.size > 34 && line.at[0] != '/' && line.at[32] == ' ')
+            line = (struct kgi_bytes){line.at + 34, line.size - 34};
+        if (!line.size || !may_hold_code(line))
+            continue;
+        own(p, FILE_KEY, place, join(prefix, line, buffer), package);
+        for (size_t i = 0; i < KGI_COUNT(merged); i++)
+            if (line.size + 4 < sizeof usr && line.size > strlen(merged[i]) &&
+                memcmp(line.at, merged[i], strlen(merged[i])) == 0) {
+                memcpy(usr, "/usr", 4);
+                memcpy(usr + 4, line.at, line.size);
+                own(p, FILE_KEY, place,
+                    join(prefix, (struct kgi_bytes){(uint8_t *)usr, line.size + 4}, buffer), package);
+            }
+    }
+}
+
+static bool offer_dpkg(struct kgi_packages *p, const struct place *place, struct lines *lines)
+{
+    struct kgi_bytes prefix, base = text(place->base);
+    const char *end = in_dpkg(place, "var/lib/dpkg/info", &prefix)     ? ".list"
+                      : in_dpkg(place, "var/lib/dpkg/status.d", &prefix) ? ".md5sums"
+                                                                         : NULL;
+
+    if (end && ends_with(base, end)) {
+        const uint8_t *colon = memchr(base.at, ':', base.size); /* libc6:amd64.list */
+        size_t name = colon ? (size_t)(colon - base.at) : base.size - strlen(end);
+
+        read_list(p, place, prefix,
+                  dpkg_package(p, place, prefix, (struct kgi_bytes){base.at, name}), lines);
+        return true;
+    }
+    if ((end && strcmp(end, ".md5sums") == 0) ||
+        (in_dpkg(place, "var/lib/dpkg", &prefix) && is(base, "status"))) {
+        read_status(p, place, prefix, lines);
+        return true;
+    }
+    return false;
+}
+
+/* ---- Triton's ptxas ---------------------------------------------------------------------------------------- */
+
+/* What `ptxas --version` prints stands in the file: "Cuda compilation tools, release 12.4, V12.4.99". */
+static int ptxas_version(struct lines *l)
+{
+    static const char mark[] = "Cuda compilation tools, release ";
+    char kept[64 + sizeof l->buffer];
+    size_t held = 0, total = 0;
+
+    while (total < PTXAS_MOST && refill(l)) {
+        memcpy(kept + held, l->buffer, l->held);
+        held += l->held;
+        total += l->held;
+        for (char *at = kept; (at = memmem(at, held - (size_t)(at - kept), mark, sizeof mark - 1));) {
+            unsigned major, minor;
+            char number[16] = "";
+
+            at += sizeof mark - 1;
+            memcpy(number, at, held - (size_t)(at - kept) < 15 ? held - (size_t)(at - kept) : 15);
+            if (sscanf(number, "%2u.%2u,", &major, &minor) == 2 && strchr(number, ','))
+                return (int)(major * 1000 + minor * 10);
+        }
+        size_t keep = held < 60 ? held : 60;
+        memmove(kept, kept + held - keep, keep);
+        held = keep;
+    }
+    return 0;
+}
+
+/* triton/backends/nvidia/bin/ptxas; triton/common/../third_party/cuda/bin/ptxas before 3.0; from 3.6
+ * also ptxas-blackwell. */
+static bool offer_ptxas(struct kgi_packages *p, const struct place *place, const char *path,
+                        const char *inner, struct lines *lines)
+{
+    struct kgi_ptxas *more;
+    char *copies[2];
+
+    if (!strstr(inner, "triton/") || !is(place->parent, "bin") ||
+        (strcmp(place->base, "ptxas") != 0 && strcmp(place->base, "ptxas-blackwell") != 0))
+        return false;
+    more = realloc(p->ptxas, (p->ptxas_count + 1) * sizeof *more);
+    if (!more)
+        return true;
+    p->ptxas = more;
+    copies[0] = strdup(path);
+    copies[1] = strdup(inner);
+    if (copies[0] && copies[1]) {
+        more[p->ptxas_count++] = (struct kgi_ptxas){copies[0], copies[1], ptxas_version(lines)};
+    } else {
+        free(copies[0]);
+        free(copies[1]);
+    }
+    return true;
+}
+
+bool kgi_packages_offer(struct kgi_packages *p, const char *path, const char *inner,
+                        struct kgi_bytes start, struct kgi_stream *stream)
+{
+    struct place place = place_of(path, inner);
+    struct lines *lines;
+    bool taken;
+
+    /* Most files are none of these: one look at the names, no memory. */
+    if (!ends_with(place.parent, "-info") && !ends_with(place.parent, "-INFO") &&
+        !is(place.parent, "conda-meta") && !memmem(inner, strlen(inner), "/dpkg", 5) &&
+        strncmp(place.base, "ptxas", 5) != 0)
+        return false;
+    lines = malloc(sizeof *lines);
+    if (!lines)
+        return false;
+    lines->start = start;
+    lines->stream = stream;
+    lines->at = lines->held = lines->count = 0;
+    taken = offer_python(p, &place, lines) || offer_conda(p, &place, lines) ||
+            offer_dpkg(p, &place, lines) || offer_ptxas(p, &place, path, inner, lines);
+    free(lines);
+    return taken;
+}
+
+/* ---- look-ups ---------------------------------------------------------------------------------------------- */
+
+static const char *name_of(const struct kgi_packages *p, enum kind kind, struct kgi_bytes root,
+                           struct kgi_bytes path)
+{
+    const struct slot *slot = find(p, key_of(kind, root, path));
+
+    return slot ? p->names[slot->package] : NULL;
+}
+
+/* By the folders above: an egg's own, or a module that an .egg-info beside it names. */
+static const char *name_above(const struct kgi_packages *p, struct kgi_bytes root,
+                              struct kgi_bytes path)
+{
+    for (size_t end = path.size; end > 0; end--) {
+        struct kgi_bytes part = {path.at, end};
+        const char *name = NULL;
+
+        if (path.at[end] == '/' && ends_with(part, ".egg"))
+            name = name_of(p, PACKAGE_KEY, root, part);
+        if (!name && (path.at[end] == '/' || path.at[end] == '.'))
+            name = name_of(p, MODULE_KEY, root, part);
+        if (name)
+            return name;
+    }
+    return NULL;
+}
+
+const char *kgi_packages_of(const struct kgi_packages *p, const char *path, const char *inner)
+{
+    char buffer[PATH_ROOM + 1];
+    struct kgi_bytes root = root_of(path, inner), whole = join(text(""), text(inner), buffer);
+    const struct kgi_bytes none = {NULL, 0};
+    const char *name = NULL;
+
+    if (!whole.size)
+        return NULL;
+    buffer[whole.size] = 0;
+    for (int pass = 0; !name && pass < 2; pass++) {
+        name = name_of(p, FILE_KEY, pass ? none : root, whole);
+        if (!name)
+            name = name_above(p, pass ? none : root, whole);
+    }
+    return name;
+}
