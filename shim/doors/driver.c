@@ -14,9 +14,9 @@ static void complain(void)
     const char *text;
 
     for (size_t i = 0; (text = kgi_options_complaint(i)); i++)
-        kgi_log(KGI_WARN, "%s", text);
+        kgi_log(KGI_WARN, "warn: %s", text);
     if (kgi_options()->target[0] && kgi_target_parse(kgi_options()->target, &target) < 0)
-        kgi_log(KGI_WARN, "KGUARD_TARGET=%s: not a GPU target; write it like sm_120 or 12.0",
+        kgi_log(KGI_WARN, "warn: KGUARD_TARGET=%s: not a GPU target; write it like sm_120 or 12.0",
                 kgi_options()->target);
 }
 

@@ -117,13 +117,13 @@ static bool is_known(const struct collected *c, const struct kgi_code *code)
 
 /* Only code with kernels counts: every program linked by nvcc carries a stub for the default GPU. A
  * payload is looked into only where its code would be news; a large library would take minutes. */
-static void add_code(struct collected *c, struct kgi_code *code)
+static void add_code(struct collected *c, struct kgi_code code)
 {
-    if (is_known(c, code))
+    if (is_known(c, &code))
         return;
-    kgi_inspect(code); /* only now is it known to be relocatable */
-    if (code->kernels != 0 && c->code_count < UNION_MOST && !is_known(c, code))
-        c->codes[c->code_count++] = *code;
+    kgi_inspect(&code); /* only now is it known to be relocatable */
+    if (code.kernels != 0 && c->code_count < UNION_MOST && !is_known(c, &code))
+        c->codes[c->code_count++] = code;
 }
 
 static int add_image(struct kgi_image *image, void *context)
@@ -134,7 +134,7 @@ static int add_image(struct kgi_image *image, void *context)
     c->images++;
     c->any = image;
     for (size_t i = 0; i < image->count; i++)
-        add_code(c, &image->codes[i]);
+        add_code(c, image->codes[i]);
     return 0;
 }
 

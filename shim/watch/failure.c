@@ -14,6 +14,7 @@
 #define SEEN_MOST 256
 #define REPORTS_MOST 32 /* full reports; beyond that the terminal is lost anyway */
 #define LINES_MOST 64   /* module lines */
+#define SEARCHES_MOST 64 /* of the stack, for an image that no door has seen */
 
 /* glibc's alone; where it is missing there is no closing line. */
 extern int on_exit(void (*)(int, void *), void *) __attribute__((weak));
@@ -186,7 +187,7 @@ static bool is_news(const struct kgi_call *call, const struct kgi_kernel *kernel
     if (s) {
         news = atomic_fetch_add_explicit(&s->count, 1, memory_order_relaxed) == 0;
         if (news) {
-            s->kernel = d->kernel;
+            s->kernel = d->kernel ? kgi_name(d->kernel) : NULL;
             s->api = call->api;
         }
         if (kernel->image)
@@ -240,13 +241,16 @@ static void describe_image(struct kgi_diagnosis *d, struct kgi_image *image)
     d->broken = image->broken;
 }
 
-/* The innermost object on the stack that brought an image this GPU cannot run. */
+/* The innermost object on the stack that brought an image this GPU cannot run. It means reading
+ * whole libraries, so not for ever: a program that fails so often has been told. */
 static struct kgi_image *guilty_on_stack(const struct kgi_host *host)
 {
+    static _Atomic unsigned searches;
     const size_t room = 24;
     struct kgi_frame *frames = kgi_pages_get(room * sizeof *frames);
     struct kgi_image *image = NULL;
-    size_t n = frames ? kgi_stack(frames, room, false) : 0;
+    bool search = frames && atomic_fetch_add(&searches, 1) < SEARCHES_MOST;
+    size_t n = search ? kgi_stack(frames, room, false) : 0;
 
     for (size_t i = 0; i < n && !image; i++)
         if (i == 0 || !kgi_object_same(&frames[i].object, &frames[i - 1].object))
@@ -284,7 +288,7 @@ static void diagnose(const struct kgi_call *call, struct kgi_kernel *kernel)
     const struct result_row *row = row_of(call->result);
 
     kgi_host_current(&d.host, &d.ordinal);
-    if (!kernel->image)
+    if (!kernel->image && call->result != 500)
         kernel->image = guilty_image(call, &d.host);
     if (!kernel->image && (may_be_family(call) || call->result == 500))
         return;
@@ -456,9 +460,9 @@ void kgi_module(struct kgi_image *image)
     struct kgi_host host;
     int ordinal, saved = errno;
 
-    if (image->announced || !kgi_log_enabled(KGI_WARN) || !kgi_machine())
+    if (image->announced || !kgi_log_enabled(KGI_WARN) || !kgi_machine() ||
+        atomic_exchange(&image->announced, true))
         return;
-    image->announced = true;
     kgi_image_read(image);
     for (size_t i = 0; kgi_host_at(i, &host, &ordinal); i++)
         judge_module(image, &host, ordinal);

@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define MARK_SIZE 512   /* an image is known by this many of its first bytes */
 #define CODES_MOST 4096 /* entries of one image that are looked at; the most seen is 40 */
 
 static struct kgi_lock lock;
@@ -92,6 +93,27 @@ static void drop_image(struct kgi_image *image)
     free_images = image;
 }
 
+static uint64_t mark_of(struct kgi_bytes b)
+{
+    uint64_t h = 0xcbf29ce484222325;
+
+    for (size_t i = 0; i < b.size && i < MARK_SIZE; i++)
+        h = (h ^ b.at[i]) * 0x100000001b3;
+    return h;
+}
+
+/* Whether a known image in an object is still the one that lies there: a library with a static runtime
+ * may have been unloaded unseen, and another mapped in its place. */
+static bool is_still(const struct kgi_image *image)
+{
+    struct kgi_bytes b = {image->data, 0};
+
+    if (!atomic_load_explicit(&image->read, memory_order_acquire))
+        return true;
+    b.size = kgi_mapped(b.at, image->size < MARK_SIZE ? image->size : MARK_SIZE);
+    return mark_of(b) == image->mark;
+}
+
 /* A wrapper leads to its fatbin; everything else is what it is. */
 static const void *follow_wrapper(const void *data, struct kgi_wrapper *wrapper)
 {
@@ -133,8 +155,10 @@ struct kgi_image *kgi_image_at(const void *address, const void *caller)
     if (!data)
         return NULL;
     image = (struct kgi_image *)(uintptr_t)kgi_map_get(&by_data, (uintptr_t)data);
-    if (image)
+    if (image && is_still(image))
         return image;
+    if (image)
+        kgi_image_unregister(image);
     if (kgi_object_at(data, &object))
         return kgi_image_registered(address);
     kgi_lock(&lock);
@@ -160,7 +184,7 @@ struct kgi_image *kgi_image_file(const char *path)
     image = new_image();
     if (image) {
         image->library = intern(full);
-        image->located = true;
+        atomic_store_explicit(&image->located, true, memory_order_relaxed);
     }
     kgi_unlock(&lock);
     kgi_pages_put(full, PATH_MAX);
@@ -227,15 +251,6 @@ static void add_codes(struct kgi_image *image, struct kgi_bytes bytes)
     image->count += count;
 }
 
-static uint64_t mark_of(struct kgi_bytes b)
-{
-    uint64_t h = 0xcbf29ce484222325;
-
-    for (size_t i = 0; i < b.size && i < 512; i++)
-        h = (h ^ b.at[i]) * 0x100000001b3;
-    return h;
-}
-
 /* A fatbin declared to be longer than what is mapped was read as far as that goes, and says so. */
 static void read_container(struct kgi_image *image, const void *data)
 {
@@ -259,14 +274,11 @@ static void forget(struct kgi_image *image)
     }
 }
 
-void kgi_image_read(struct kgi_image *image)
+static void read_in_place(struct kgi_image *image)
 {
     const void *const *linked = image->linked;
     struct kgi_bytes file;
 
-    if (image->read)
-        return;
-    image->read = true;
     image->count = 0;
     if (image->data) {
         read_container(image, image->data);
@@ -274,16 +286,47 @@ void kgi_image_read(struct kgi_image *image)
          * first stands for all. */
         if (linked && kgi_mapped(linked, sizeof *linked) == sizeof *linked && *linked)
             read_container(image, *linked);
-    } else {
-        file = kgi_file_map(image->library, SIZE_MAX);
-        if (file.size)
-            add_codes(image, file);
-        else
-            image->unreadable = true;
-        kgi_image_inspect(image);
-        forget(image);
-        kgi_file_unmap(file);
+        return;
     }
+    file = kgi_file_map(image->library, SIZE_MAX);
+    if (file.size)
+        add_codes(image, file);
+    else
+        image->unreadable = true;
+    for (size_t i = 0; i < image->count; i++)
+        kgi_inspect(&image->codes[i]);
+    forget(image);
+    kgi_file_unmap(file);
+}
+
+/* An image in a loaded object may be met by several threads at once: each works on a description of
+ * its own, and the first to finish is believed. One that is built in memory is this thread's alone
+ * until its load returns. */
+void kgi_image_read(struct kgi_image *image)
+{
+    struct kgi_image fresh;
+
+    if (atomic_load_explicit(&image->read, memory_order_acquire))
+        return;
+    if (!image->lasting) {
+        read_in_place(image);
+        atomic_store_explicit(&image->read, true, memory_order_release);
+        return;
+    }
+    fresh = (struct kgi_image){.data = image->data, .linked = image->linked};
+    read_in_place(&fresh);
+    kgi_lock(&lock);
+    if (!atomic_load_explicit(&image->read, memory_order_relaxed)) {
+        image->codes = fresh.codes;
+        image->count = fresh.count;
+        image->room = fresh.room;
+        image->size = fresh.size;
+        image->mark = fresh.mark;
+        image->broken = fresh.broken;
+        image->unreadable = fresh.unreadable;
+        atomic_store_explicit(&image->read, true, memory_order_release);
+    }
+    kgi_unlock(&lock);
 }
 
 void kgi_inspect(struct kgi_code *code)
@@ -304,8 +347,23 @@ void kgi_inspect(struct kgi_code *code)
 
 void kgi_image_inspect(struct kgi_image *image)
 {
+    struct kgi_code *codes;
+
+    if (!image->count || atomic_load_explicit(&image->inspected, memory_order_acquire))
+        return;
+    codes = image->lasting ? kgi_alloc(image->count * sizeof *codes) : image->codes;
+    if (!codes)
+        return;
+    if (codes != image->codes)
+        memcpy(codes, image->codes, image->count * sizeof *codes);
     for (size_t i = 0; i < image->count; i++)
-        kgi_inspect(&image->codes[i]);
+        kgi_inspect(&codes[i]);
+    kgi_lock(&lock);
+    if (!atomic_load_explicit(&image->inspected, memory_order_relaxed)) {
+        image->codes = codes;
+        atomic_store_explicit(&image->inspected, true, memory_order_release);
+    }
+    kgi_unlock(&lock);
 }
 
 void kgi_image_end_load(struct kgi_image *image, bool loaded)
@@ -414,20 +472,27 @@ int kgi_image_kernels(const struct kgi_image *image, int index,
 
 void kgi_image_locate(struct kgi_image *image)
 {
+    const char *library = NULL, *built_by = NULL;
     struct kgi_object object;
+    uint64_t place = 0;
     char path[512];
 
-    if (image->located)
+    if (atomic_load_explicit(&image->located, memory_order_acquire))
         return;
-    image->located = true;
     if (image->lasting && kgi_object_at(image->data, &object)) {
         if (kgi_object_path(&object, path, sizeof path))
-            image->library = kgi_name(path);
-        kgi_object_offset(&object, image->data, &image->place);
+            library = kgi_name(path);
+        kgi_object_offset(&object, image->data, &place);
     } else if (image->caller && kgi_object_at(image->caller, &object) &&
                kgi_object_path(&object, path, sizeof path)) {
-        image->built_by = kgi_name(path);
+        built_by = kgi_name(path);
     }
+    kgi_lock(&lock);
+    image->library = library;
+    image->built_by = built_by;
+    image->place = place;
+    atomic_store_explicit(&image->located, true, memory_order_release);
+    kgi_unlock(&lock);
 }
 
 /* ---- handles ------------------------------------------------------------------------------------------- */

@@ -100,10 +100,13 @@ static bool take_unasked(struct slot *s, struct kgi_call *call, struct kgi_kerne
 void kgi_thread_failed(const struct kgi_call *call, const struct kgi_kernel *kernel)
 {
     int thread = kgi_thread_id();
+    struct kgi_kernel lost, lasting = *kernel;
     struct kgi_call earlier;
-    struct kgi_kernel lost;
     struct slot *s;
     bool tell;
+
+    if (kernel->name) /* its library may be gone when this comes up again */
+        lasting.name = kgi_name(kernel->name);
 
     kgi_lock(&lock);
     s = slot_of(thread, true);
@@ -112,7 +115,7 @@ void kgi_thread_failed(const struct kgi_call *call, const struct kgi_kernel *ker
         s->has_open = true;
         s->launched_since = false;
         s->open_call = *call;
-        s->open_kernel = *kernel;
+        s->open_kernel = lasting;
     } else if (s->open_call.use == KGI_USE_FIND && call->use == KGI_USE_LAUNCH) {
         s->open_call = *call; /* the launch of what was not found: one failure, not two */
     }

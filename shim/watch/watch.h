@@ -44,7 +44,8 @@ struct kgi_image {
     uint64_t broken;      /* where reading stopped, when unreadable */
     uint32_t age;         /* changes when the record is used for another image */
     bool lasting;         /* lies in a loaded object: data can be read again */
-    bool read, unreadable, located, announced;
+    bool unreadable;
+    _Atomic bool read, inspected, located, announced;
     struct kgi_image *next; /* free list */
 };
 
