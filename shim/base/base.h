@@ -19,6 +19,7 @@
 /* ---- options.c: the one table of settings ----------------------------------------------------- */
 
 enum kgi_level { KGI_OFF, KGI_ERROR, KGI_WARN, KGI_INFO, KGI_DEBUG };
+enum kgi_jit { KGI_JIT_OFF, KGI_JIT_AUTO, KGI_JIT_FORCE };
 
 struct kgi_options {
     bool off;              /* KGUARD=0, or a set-id process */
@@ -27,6 +28,9 @@ struct kgi_options {
     bool abort_on_error;   /* KGUARD_ON_ERROR=abort */
     char log_file[512];    /* KGUARD_LOG_FILE, %p and %h not yet expanded; "" = stderr */
     char target[16];       /* KGUARD_TARGET as given; "" = the device */
+    enum kgi_jit jit;      /* KGUARD_JIT */
+    char jit_only[512];    /* KGUARD_JIT_ONLY; "" = every library */
+    char ptxas[512];       /* KGUARD_PTXAS; "" = none */
 };
 
 /* The settings, read from the environment at the first call (any thread, also before any

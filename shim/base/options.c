@@ -29,7 +29,17 @@
         "judges every loaded image against this target, sm_120 for example, not the device",       \
         keep(o->target, sizeof o->target, value, &bad))                                            \
     ROW("KGUARD_ON_ERROR", "report|abort", "report", "abort: ends the program after a report",     \
-        o->abort_on_error = choice == 1)
+        o->abort_on_error = choice == 1)                                                           \
+    ROW("KGUARD_JIT", "off|auto|force", "off",                                                     \
+        "auto: PTX is compiled once and kept; force: also where there is code for the GPU, in "    \
+        "the libraries that KGUARD_JIT_ONLY names",                                                \
+        o->jit = (enum kgi_jit)choice)                                                             \
+    ROW("KGUARD_JIT_ONLY", "GLOBS", "",                                                            \
+        "only libraries whose path or file name matches one of these, separated by colons",        \
+        keep(o->jit_only, sizeof o->jit_only, value, &bad))                                        \
+    ROW("KGUARD_PTXAS", "PATH", "",                                                                \
+        "a ptxas for PTX that is newer than the driver",                                           \
+        keep(o->ptxas, sizeof o->ptxas, value, &bad))
 
 #define AS_ROW(name, values, fallback, help, apply) {name, values, fallback, help},
 const struct kgi_option_row kgi_option_rows[] = {OPTIONS(AS_ROW)};
@@ -99,7 +109,7 @@ static void complain(struct settings *s, size_t row, const char *value)
     snprintf(start, sizeof start, "%s", value);
     kgi_text_add(&t, "%s=", kgi_option_rows[row].name);
     kgi_text_add_safe(&t, start);
-    if (choice_of("PATH|TARGET", kgi_option_rows[row].values) >= 0)
+    if (choice_of("PATH|TARGET|GLOBS", kgi_option_rows[row].values) >= 0)
         kgi_text_add(&t, ": too long");
     else
         kgi_text_add(&t, ": not one of %s", kgi_option_rows[row].values);

@@ -36,7 +36,7 @@ static bool are_defaults(void)
     const struct kgi_options *o = kgi_options();
 
     return !o->off && o->log == KGI_WARN && !o->json && !o->abort_on_error && !o->log_file[0] &&
-           !o->target[0];
+           !o->target[0] && o->jit == KGI_JIT_OFF && !o->jit_only[0] && !o->ptxas[0];
 }
 
 static bool defaults_silently(void)
@@ -74,6 +74,21 @@ static bool is_abort(void)
     return kgi_options()->abort_on_error;
 }
 
+static bool is_forced(void)
+{
+    return kgi_options()->jit == KGI_JIT_FORCE;
+}
+
+static bool has_globs(void)
+{
+    return !strcmp(kgi_options()->jit_only, "libfoo*:*/bar.so");
+}
+
+static bool has_ptxas(void)
+{
+    return !strcmp(kgi_options()->ptxas, "/usr/bin/ptxas");
+}
+
 static bool has_file(void)
 {
     return !strcmp(kgi_options()->log_file, "/tmp/%p.log");
@@ -101,6 +116,11 @@ static void values(void **state)
         {"KGUARD_LOG_FILE", "/tmp/%p.log", has_file},
         {"KGUARD_TARGET", "sm_120", has_target},
         {"KGUARD_ON_ERROR", "abort", is_abort},
+        {"KGUARD_JIT", "force", is_forced},
+        {"KGUARD_JIT", "off", defaults_silently},
+        {"KGUARD_JIT", "yes", defaults_with_complaint},
+        {"KGUARD_JIT_ONLY", "libfoo*:*/bar.so", has_globs},
+        {"KGUARD_PTXAS", "/usr/bin/ptxas", has_ptxas},
         {"KGUARD", "maybe", defaults_with_complaint},
         {"KGUARD_LOG", "loud", defaults_with_complaint},
         {"KGUARD_LOG", "error|warn", defaults_with_complaint},
