@@ -15,7 +15,32 @@
  * findings), a fault of ours. */
 enum { KGI_EXIT_OK, KGI_EXIT_FOUND, KGI_EXIT_USAGE, KGI_EXIT_UNREADABLE, KGI_EXIT_INTERNAL };
 
-/* ---- main.c: the commands ---------------------------------------------------------------------------------- */
+/* ---- main.c: the commands, and how each reads its options ------------------------------------------------ */
+
+/* One option of a command; a table of them gives the parser, --help and the man page. */
+struct kgi_flag {
+    char letter;          /* 0 = no short form */
+    const char *name;     /* "target" */
+    const char *argument; /* "SM[,SM...]", "[WHEN]" where it may be left out, NULL where it takes none */
+    const char *help;
+    /* value is NULL without an argument. 0, or -EINVAL: value is none of those possible. */
+    int (*set)(void *context, const char *value);
+};
+struct kgi_command {
+    const char *name, *arguments, *help;
+    int (*run)(const struct kgi_command *self, int argc, char **argv);
+    const struct kgi_flag *flags;
+    size_t flag_count;
+    const char *epilogue; /* whole lines under the options, or NULL */
+};
+/* Takes the options out of argv (argv[0] is the command's name) and leaves the rest in front. Returns how
+ * many are left, or -1: the answer is out (--help) or the complaint is, and *exit_code is set. */
+int kgi_flags_parse(const struct kgi_command *command, int argc, char **argv, void *context,
+                    int *exit_code);
+/* "kguard: ..." on stderr. */
+void kgi_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+extern const struct kgi_command kgi_scan_command; /* scan.c */
 
 /* ---- engine.c: what one file holds, from a stream of its bytes ------------------------------------------ */
 
@@ -138,8 +163,8 @@ int kgi_walk_process(pid_t pid, const struct kgi_visitor *visitor);
 
 /* ---- package.c: whose file it is ---------------------------------------------------------------------------- */
 
-/* What the metadata met on a walk says; folders, wheels and image layers at once: path and inner are
- * as in struct kgi_file. For a library on disk that was not met together with its metadata there is
+/* What the metadata met on a walk says; folders, wheels and images at once: path and inner are as in
+ * struct kgi_file. For a library on disk that was not met together with its metadata there is
  * kgi_package_of. */
 struct kgi_packages;
 struct kgi_packages *kgi_packages_new(void);
@@ -149,8 +174,7 @@ void kgi_packages_free(struct kgi_packages *packages);
 bool kgi_packages_offer(struct kgi_packages *packages, const char *path, const char *inner,
                         struct kgi_bytes start, struct kgi_stream *stream);
 /* "torch 2.5.1" of a file, or NULL; after the walk. Borrowed. */
-const char *kgi_packages_of(const struct kgi_packages *packages, const char *path,
-                            const char *inner);
+const char *kgi_packages_of(const struct kgi_packages *packages, const char *inner);
 
 /* A ptxas that Triton brings: which CUDA's (12040), 0 when its bytes did not tell. */
 struct kgi_ptxas {

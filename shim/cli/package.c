@@ -4,9 +4,8 @@
  * it says is kept until the walk is over. Of each file that may hold code a 64-bit hash of its path is
  * kept, not the path (a Debian image lists 100 000 files): a collision would cost a wrong name.
  *
- * A path has two parts: the root, which tells archives apart ("torch.whl!", "image.tar!sha256:ab!"),
- * and the path inside it. Metadata says paths inside its own root; in images another layer may hold
- * the file, so each is also kept without root, as second choice.
+ * Paths are those inside an archive or image ("image.tar!/usr/lib/a.so"), so that the layers of an
+ * image are one, and two wheels are two.
  */
 #include "cli.h"
 
@@ -114,22 +113,12 @@ static void set(struct kgi_packages *p, uint64_t key, uint32_t package)
     *slot = (struct slot){key, package};
 }
 
-static uint64_t hash(uint64_t h, const void *bytes, size_t size)
+static uint64_t key_of(enum kind kind, struct kgi_bytes path)
 {
-    const uint8_t *b = bytes;
+    uint64_t h = 0xcbf29ce484222325u ^ (uint64_t)kind;
 
-    for (size_t i = 0; i < size; i++) /* FNV-1a */
-        h = (h ^ b[i]) * 0x100000001b3u;
-    return h;
-}
-
-static uint64_t key_of(enum kind kind, struct kgi_bytes root, struct kgi_bytes path)
-{
-    uint64_t h = hash(0xcbf29ce484222325u, (uint8_t[]){(uint8_t)kind}, 1);
-
-    h = hash(h, root.at, root.size);
-    h = hash(h, "", 1);
-    h = hash(h, path.at, path.size);
+    for (size_t i = 0; i < path.size; i++) /* FNV-1a */
+        h = (h ^ path.at[i]) * 0x100000001b3u;
     return h ? h : 1;
 }
 
@@ -137,8 +126,7 @@ static uint64_t key_of(enum kind kind, struct kgi_bytes root, struct kgi_bytes p
 
 /* A file met on the walk. */
 struct place {
-    struct kgi_bytes root;   /* "torch.whl!" */
-    struct kgi_bytes folder; /* of the file, inside the root, no slash at its end; may be empty */
+    struct kgi_bytes folder; /* no slash at its end; may be empty */
     const char *base;        /* the file's own name */
     struct kgi_bytes parent; /* the folder's own name */
 };
@@ -146,15 +134,6 @@ struct place {
 static struct kgi_bytes text(const char *s)
 {
     return (struct kgi_bytes){(const uint8_t *)s, strlen(s)};
-}
-
-static struct kgi_bytes root_of(const char *path, const char *inner)
-{
-    size_t whole = strlen(path), part = strlen(inner);
-
-    if (part < whole && strcmp(path + whole - part, inner) == 0)
-        return (struct kgi_bytes){(const uint8_t *)path, whole - part};
-    return (struct kgi_bytes){NULL, 0};
 }
 
 /* The folder that holds one, and its own name. */
@@ -168,9 +147,9 @@ static struct kgi_bytes folder_of(struct kgi_bytes path, struct kgi_bytes *base)
     return (struct kgi_bytes){path.at, end ? end - 1 : 0};
 }
 
-static struct place place_of(const char *path, const char *inner)
+static struct place place_of(const char *inner)
 {
-    struct place place = {.root = root_of(path, inner)};
+    struct place place;
     struct kgi_bytes base;
 
     place.folder = folder_of(text(inner), &base);
@@ -191,10 +170,19 @@ static bool is(struct kgi_bytes s, const char *whole)
     return s.size == strlen(whole) && ends_with(s, whole);
 }
 
-/* folder + "/" + file as it would be written without "." and "..", and without a slash in front:
- * "usr/lib/a.so". Empty when it does not fit or leaves its root. */
+static struct kgi_bytes last_of(const char *path, size_t length)
+{
+    struct kgi_bytes last;
+
+    folder_of((struct kgi_bytes){(const uint8_t *)path, length}, &last);
+    return last;
+}
+
+/* folder + "/" + file without ".", inner ".." and a slash in front: "usr/lib/a.so", "../a.so". Empty
+ * when it does not fit. */
 static struct kgi_bytes join(struct kgi_bytes folder, struct kgi_bytes file, char *out)
 {
+    struct kgi_bytes last;
     size_t length = 0;
 
     for (int part = 0; part < 2; part++) {
@@ -207,11 +195,9 @@ static struct kgi_bytes join(struct kgi_bytes folder, struct kgi_bytes file, cha
             at += size + 1;
             if (size == 0 || (size == 1 && name[0] == '.'))
                 continue;
-            if (size == 2 && memcmp(name, "..", 2) == 0 && length == 0)
-                return (struct kgi_bytes){NULL, 0};
-            if (size == 2 && memcmp(name, "..", 2) == 0) {
-                while (length > 0 && out[--length] != '/')
-                    ;
+            if (size == 2 && memcmp(name, "..", 2) == 0 && length &&
+                !is(last_of(out, length), "..")) {
+                length = folder_of((struct kgi_bytes){(uint8_t *)out, length}, &last).size;
                 continue;
             }
             if (length + 1 + size > PATH_ROOM)
@@ -243,9 +229,9 @@ static bool may_hold_code(struct kgi_bytes path)
 /* ---- packages ------------------------------------------------------------------------------------------ */
 
 /* The package that a metadata folder (or a dpkg name) describes: old or new. SIZE_MAX without memory. */
-static size_t package_at(struct kgi_packages *p, const struct place *place, struct kgi_bytes folder)
+static size_t package_at(struct kgi_packages *p, struct kgi_bytes folder)
 {
-    uint64_t key = key_of(PACKAGE_KEY, place->root, folder);
+    uint64_t key = key_of(PACKAGE_KEY, folder);
     const struct slot *slot = find(p, key);
 
     if (slot)
@@ -274,14 +260,10 @@ static void name_package(struct kgi_packages *p, size_t package, const char *nam
     }
 }
 
-static void own(struct kgi_packages *p, enum kind kind, const struct place *place,
-                struct kgi_bytes path, size_t package)
+static void own(struct kgi_packages *p, enum kind kind, struct kgi_bytes path, size_t package)
 {
-    if (package == SIZE_MAX || !path.size)
-        return;
-    set(p, key_of(kind, place->root, path), (uint32_t)package);
-    if (place->root.size)
-        set(p, key_of(kind, (struct kgi_bytes){NULL, 0}, path), (uint32_t)package);
+    if (package != SIZE_MAX && path.size)
+        set(p, key_of(kind, path), (uint32_t)package);
 }
 
 /* ---- streams ------------------------------------------------------------------------------------------- */
@@ -350,8 +332,8 @@ static struct kgi_bytes record_path(struct kgi_bytes line)
     return (struct kgi_bytes){from, end ? (size_t)(end - from) : 0};
 }
 
-static void read_files(struct kgi_packages *p, const struct place *place, struct kgi_bytes base,
-                       size_t package, bool record, struct lines *lines)
+static void read_files(struct kgi_packages *p, struct kgi_bytes base, size_t package, bool record,
+                       struct lines *lines)
 {
     char buffer[PATH_ROOM];
     struct kgi_bytes line;
@@ -360,19 +342,19 @@ static void read_files(struct kgi_packages *p, const struct place *place, struct
         struct kgi_bytes path = record ? record_path(line) : line;
 
         if (path.size && may_hold_code(path))
-            own(p, FILE_KEY, place, join(base, path, buffer), package);
+            own(p, FILE_KEY, join(base, path, buffer), package);
     }
 }
 
 /* Modules of an .egg-info beside them: "udf_ext" stands for udf_ext/ and udf_ext.abi3.so. */
-static void read_modules(struct kgi_packages *p, const struct place *place, struct kgi_bytes base,
-                         size_t package, struct lines *lines)
+static void read_modules(struct kgi_packages *p, struct kgi_bytes base, size_t package,
+                         struct lines *lines)
 {
     char buffer[PATH_ROOM];
     struct kgi_bytes line;
 
     while (next_line(lines, &line))
-        own(p, MODULE_KEY, place, join(base, line, buffer), package);
+        own(p, MODULE_KEY, join(base, line, buffer), package);
 }
 
 static void read_headers(struct kgi_packages *p, size_t package, struct lines *lines)
@@ -393,12 +375,11 @@ static void read_headers(struct kgi_packages *p, size_t package, struct lines *l
 }
 
 /* A package, named after its metadata's folder as long as nothing better is known. */
-static size_t python_package(struct kgi_packages *p, const struct place *place,
-                             struct kgi_bytes folder)
+static size_t python_package(struct kgi_packages *p, struct kgi_bytes folder)
 {
     char buffer[PATH_ROOM], file[256], name[192];
     struct kgi_bytes base, whole = join(folder, text(""), buffer);
-    size_t package = whole.size ? package_at(p, place, whole) : SIZE_MAX;
+    size_t package = whole.size ? package_at(p, whole) : SIZE_MAX;
 
     folder_of(whole, &base);
     if (package == SIZE_MAX || p->names[package] || base.size >= sizeof file)
@@ -419,13 +400,13 @@ static bool offer_python(struct kgi_packages *p, const struct place *place, stru
     if (!dist && !egg && !ends_with(place->parent, ".egg-info"))
         return false;
     if (strcmp(base, dist ? "METADATA" : "PKG-INFO") == 0)
-        read_headers(p, python_package(p, place, egg ? site : place->folder), lines);
+        read_headers(p, python_package(p, egg ? site : place->folder), lines);
     else if (dist && strcmp(base, "RECORD") == 0)
-        read_files(p, place, site, python_package(p, place, place->folder), true, lines);
+        read_files(p, site, python_package(p, place->folder), true, lines);
     else if (!dist && !egg && strcmp(base, "installed-files.txt") == 0)
-        read_files(p, place, place->folder, python_package(p, place, place->folder), false, lines);
+        read_files(p, place->folder, python_package(p, place->folder), false, lines);
     else if (!dist && !egg && strcmp(base, "top_level.txt") == 0)
-        read_modules(p, place, site, python_package(p, place, place->folder), lines);
+        read_modules(p, site, python_package(p, place->folder), lines);
     else
         return false;
     return true;
@@ -443,7 +424,7 @@ static bool offer_conda(struct kgi_packages *p, const struct place *place, struc
 
     if (!is(place->parent, "conda-meta") || !kgi_package_conda(place->base, name, sizeof name))
         return false;
-    package = package_at(p, place, join(place->folder, text(place->base), buffer));
+    package = package_at(p, join(place->folder, text(place->base), buffer));
     name_package(p, package, name);
     while (next_line(lines, &line)) {
         size_t size = line.size && line.at[line.size - 1] == ',' ? line.size - 1 : line.size;
@@ -456,7 +437,7 @@ static bool offer_conda(struct kgi_packages *p, const struct place *place, struc
         struct kgi_bytes path = {line.at + from + 1, size - from - 2};
         if (!memchr(path.at, '"', path.size) && memchr(path.at, '/', path.size) &&
             may_hold_code(path))
-            own(p, FILE_KEY, place, join(prefix, path, buffer), package);
+            own(p, FILE_KEY, join(prefix, path, buffer), package);
     }
     return true;
 }
@@ -475,8 +456,7 @@ static bool in_dpkg(const struct place *place, const char *folder, struct kgi_by
     return true;
 }
 
-static size_t dpkg_package(struct kgi_packages *p, const struct place *place,
-                           struct kgi_bytes prefix, struct kgi_bytes name)
+static size_t dpkg_package(struct kgi_packages *p, struct kgi_bytes prefix, struct kgi_bytes name)
 {
     char buffer[PATH_ROOM], key[256];
 
@@ -484,11 +464,10 @@ static size_t dpkg_package(struct kgi_packages *p, const struct place *place,
         return SIZE_MAX;
     memcpy(key, "dpkg:", 5);
     memcpy(key + 5, name.at, name.size);
-    return package_at(p, place, join(prefix, (struct kgi_bytes){(uint8_t *)key, name.size + 5}, buffer));
+    return package_at(p, join(prefix, (struct kgi_bytes){(uint8_t *)key, name.size + 5}, buffer));
 }
 
-static void read_status(struct kgi_packages *p, const struct place *place, struct kgi_bytes prefix,
-                        struct lines *lines)
+static void read_status(struct kgi_packages *p, struct kgi_bytes prefix, struct lines *lines)
 {
     char name[192];
     size_t package = SIZE_MAX;
@@ -499,7 +478,7 @@ static void read_status(struct kgi_packages *p, const struct place *place, struc
         if ((value = kgi_package_header(line, "Package")).size && value.size < sizeof current) {
             memcpy(current, value.at, value.size);
             current[value.size] = 0;
-            package = dpkg_package(p, place, prefix, value);
+            package = dpkg_package(p, prefix, value);
         } else if ((value = kgi_package_header(line, "Version")).size &&
                    kgi_package_text(text(current), value, name, sizeof name)) {
             name_package(p, package, name);
@@ -509,8 +488,8 @@ static void read_status(struct kgi_packages *p, const struct place *place, struc
 
 /* Lines of a .list are "/usr/lib/libz.so.1", of distroless images' .md5sums "0123...  usr/lib/...".
  * Where /lib is a link to /usr/lib, packages may name either. */
-static void read_list(struct kgi_packages *p, const struct place *place, struct kgi_bytes prefix,
-                      size_t package, struct lines *lines)
+static void read_list(struct kgi_packages *p, struct kgi_bytes prefix, size_t package,
+                      struct lines *lines)
 {
     static const char *const merged[] = {"/lib", "/bin/", "/sbin/"};
     char buffer[PATH_ROOM], usr[PATH_ROOM];
@@ -521,13 +500,13 @@ static void read_list(struct kgi_packages *p, const struct place *place, struct 
             line = (struct kgi_bytes){line.at + 34, line.size - 34};
         if (!line.size || !may_hold_code(line))
             continue;
-        own(p, FILE_KEY, place, join(prefix, line, buffer), package);
+        own(p, FILE_KEY, join(prefix, line, buffer), package);
         for (size_t i = 0; i < KGI_COUNT(merged); i++)
             if (line.size + 4 < sizeof usr && line.size > strlen(merged[i]) &&
                 memcmp(line.at, merged[i], strlen(merged[i])) == 0) {
                 memcpy(usr, "/usr", 4);
                 memcpy(usr + 4, line.at, line.size);
-                own(p, FILE_KEY, place,
+                own(p, FILE_KEY,
                     join(prefix, (struct kgi_bytes){(uint8_t *)usr, line.size + 4}, buffer), package);
             }
     }
@@ -544,13 +523,13 @@ static bool offer_dpkg(struct kgi_packages *p, const struct place *place, struct
         const uint8_t *colon = memchr(base.at, ':', base.size); /* libc6:amd64.list */
         size_t name = colon ? (size_t)(colon - base.at) : base.size - strlen(end);
 
-        read_list(p, place, prefix,
-                  dpkg_package(p, place, prefix, (struct kgi_bytes){base.at, name}), lines);
+        read_list(p, prefix,
+                  dpkg_package(p, prefix, (struct kgi_bytes){base.at, name}), lines);
         return true;
     }
     if ((end && strcmp(end, ".md5sums") == 0) ||
         (in_dpkg(place, "var/lib/dpkg", &prefix) && is(base, "status"))) {
-        read_status(p, place, prefix, lines);
+        read_status(p, prefix, lines);
         return true;
     }
     return false;
@@ -614,7 +593,7 @@ static bool offer_ptxas(struct kgi_packages *p, const struct place *place, const
 bool kgi_packages_offer(struct kgi_packages *p, const char *path, const char *inner,
                         struct kgi_bytes start, struct kgi_stream *stream)
 {
-    struct place place = place_of(path, inner);
+    struct place place = place_of(inner);
     struct lines *lines;
     bool taken;
 
@@ -637,46 +616,30 @@ bool kgi_packages_offer(struct kgi_packages *p, const char *path, const char *in
 
 /* ---- look-ups ---------------------------------------------------------------------------------------------- */
 
-static const char *name_of(const struct kgi_packages *p, enum kind kind, struct kgi_bytes root,
-                           struct kgi_bytes path)
+static const char *name_of(const struct kgi_packages *p, enum kind kind, struct kgi_bytes path)
 {
-    const struct slot *slot = find(p, key_of(kind, root, path));
+    const struct slot *slot = find(p, key_of(kind, path));
 
     return slot ? p->names[slot->package] : NULL;
 }
 
-/* By the folders above: an egg's own, or a module that an .egg-info beside it names. */
-static const char *name_above(const struct kgi_packages *p, struct kgi_bytes root,
-                              struct kgi_bytes path)
-{
-    for (size_t end = path.size; end > 0; end--) {
-        struct kgi_bytes part = {path.at, end};
-        const char *name = NULL;
-
-        if (path.at[end] == '/' && ends_with(part, ".egg"))
-            name = name_of(p, PACKAGE_KEY, root, part);
-        if (!name && (path.at[end] == '/' || path.at[end] == '.'))
-            name = name_of(p, MODULE_KEY, root, part);
-        if (name)
-            return name;
-    }
-    return NULL;
-}
-
-const char *kgi_packages_of(const struct kgi_packages *p, const char *path, const char *inner)
+const char *kgi_packages_of(const struct kgi_packages *p, const char *inner)
 {
     char buffer[PATH_ROOM + 1];
-    struct kgi_bytes root = root_of(path, inner), whole = join(text(""), text(inner), buffer);
-    const struct kgi_bytes none = {NULL, 0};
+    struct kgi_bytes path = join(text(""), text(inner), buffer);
     const char *name = NULL;
 
-    if (!whole.size)
-        return NULL;
-    buffer[whole.size] = 0;
-    for (int pass = 0; !name && pass < 2; pass++) {
-        name = name_of(p, FILE_KEY, pass ? none : root, whole);
-        if (!name)
-            name = name_above(p, pass ? none : root, whole);
+    buffer[path.size] = 0;
+    if (path.size)
+        name = name_of(p, FILE_KEY, path);
+    /* Else by the folders above: an egg's own, or a module that an .egg-info beside it names. */
+    for (; !name && path.size; path.size--) {
+        char after = buffer[path.size];
+
+        if (after == '/' && ends_with(path, ".egg"))
+            name = name_of(p, PACKAGE_KEY, path);
+        if (!name && (after == '/' || after == '.'))
+            name = name_of(p, MODULE_KEY, path);
     }
     return name;
 }
