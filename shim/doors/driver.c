@@ -127,6 +127,20 @@ static KGI_SLOW void found(const void *handle, const void *container, const char
     kgi_handle_set(handle, kernel.image, name ? kgi_name(name) : kernel.name);
 }
 
+/* The array may be longer than what was written to it, and what lies behind is the program's. */
+static KGI_SLOW void listed(void *const *handles, unsigned room, void *container,
+                            enum kgi_driver_door count_door)
+{
+    CUresult (*count)(unsigned *, void *) =
+        (CUresult(*)(unsigned *, void *))kgi_driver_original(count_door);
+    unsigned n = 0;
+
+    if (!handles || !count || count(&n, container) != CUDA_SUCCESS)
+        return;
+    for (unsigned i = 0; i < n && i < room; i++)
+        found(handles[i], container, NULL);
+}
+
 /* ---- what doors.def's last column stands for ------------------------------------------------------------- */
 
 /* Only words are handed over: a wrapper keeps nothing on its stack that a good call does not need. */
@@ -155,6 +169,11 @@ static KGI_SLOW void found(const void *handle, const void *container, const char
         found(HANDLE(handle), container, kernel);                                                  \
     else                                                                                           \
         failed_handle(CALLED, KGI_USE_FIND, FROM, container, kernel)
+#define EACH(handles, n, of, count)                                                                \
+    if (result == CUDA_SUCCESS)                                                                    \
+        listed((void *const *)handles, n, of, KGI_D_##count);                                                 \
+    else                                                                                           \
+        failed_handle(CALLED, KGI_USE_FIND, FROM, of, NULL)
 #define ALIAS(handle, of)                                                                          \
     if (result == CUDA_SUCCESS)                                                                    \
         found(HANDLE(handle), of, NULL);                                                           \
