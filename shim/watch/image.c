@@ -488,10 +488,12 @@ void kgi_image_locate(struct kgi_image *image)
         built_by = kgi_name(path);
     }
     kgi_lock(&lock);
-    image->library = library;
-    image->built_by = built_by;
-    image->place = place;
-    atomic_store_explicit(&image->located, true, memory_order_release);
+    if (!atomic_load_explicit(&image->located, memory_order_relaxed)) {
+        image->library = library;
+        image->built_by = built_by;
+        image->place = place;
+        atomic_store_explicit(&image->located, true, memory_order_release);
+    }
     kgi_unlock(&lock);
 }
 
