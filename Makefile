@@ -1,4 +1,4 @@
-# make            build/libkguard.so
+# make            build/libkguard.so and build/kguard
 # make demo       the main job: a failing program, named          (installs what it needs)
 # make check      every test that needs no GPU                    (installs what it needs)
 # make check-gpu  on a machine with a GPU, from a carried build/
@@ -38,7 +38,7 @@ include tests/tests.mk tests/gpu/gpu.mk
 
 .DEFAULT_GOAL := all
 .PHONY: all
-all: $(OBJDIR)/libkguard.so
+all: $(OBJDIR)/libkguard.so $(OBJDIR)/kguard
 
 $(OBJDIR)/%.o: %.c | deps
 	@mkdir -p $(@D)
@@ -64,8 +64,25 @@ $(OBJDIR)/libkguard.so: $(OBJ) $(OBJDIR)/libkguard.map
 # Static, PIC archives; each is decided by the gates in tests/gates.
 STATIC_LIBS = -l:liblz4.a -l:libzstd.a /usr/lib/llvm-14/lib/libunwind.a -l:libsupc++.a
 
+# The command's alone. With the readers it uses, libarchive needs no more than these.
+CLI_LIBS = -l:libarchive.a -l:libjansson.a -l:libnettle.a -l:liblzma.a -l:libzstd.a -l:libbz2.a -l:libz.a
+
 # Debian keeps LLVM's libunwind headers apart: another libunwind may be installed beside it.
 $(OBJDIR)/shim/report/stack.o: KG_CFLAGS += -isystem /usr/include/libunwind
+
+# The command: the same objects as the library's where both do the same, as one static program. From an
+# archive, so that only what is used of them goes in; the stand-ins are for what a library may need.
+CLI_OBJ := $(patsubst %.c,$(OBJDIR)/%.o,$(wildcard shim/cli/*.c))
+CLI_ROOMS := $(foreach room,base code rules report,$(wildcard shim/$(room)/*.c))
+CLI_CORE := $(filter-out %/standin.o %/stack.o %/python.o,$(CLI_ROOMS:%.c=$(OBJDIR)/%.o))
+
+$(OBJDIR)/core.a: $(CLI_CORE)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(OBJDIR)/kguard: $(CLI_OBJ) $(OBJDIR)/core.a
+	$(if $(V),,@echo "  LD    $@")
+	$(Q)$(CC) $(if $(SAN),,-static) -o $@ $^ $(SAN_FLAGS) $(LDFLAGS) -Wl,--gc-sections -pthread \
+	    $(CLI_LIBS) -l:liblz4.a -l:libsupc++.a
 
 .PHONY: deps
 deps:
@@ -75,4 +92,4 @@ deps:
 clean:
 	rm -rf $(OBJDIR)
 
--include $(OBJ:.o=.d)
+-include $(OBJ:.o=.d) $(CLI_OBJ:.o=.d)

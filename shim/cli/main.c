@@ -1,0 +1,223 @@
+/* The kguard command: which sub-command is meant, and the options each of them takes. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cli.h"
+
+#define VERSION "0.1.0"
+
+void kgi_complain(const char *format, ...)
+{
+    va_list arguments;
+
+    fputs("kguard: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
+/* ---- options -------------------------------------------------------------------------------------------- */
+
+static bool needs_argument(const struct kgi_flag *f)
+{
+    return f->argument && f->argument[0] != '[';
+}
+
+static void show_flags(const struct kgi_command *c, FILE *out)
+{
+    for (size_t i = 0; i < c->flag_count; i++) {
+        const struct kgi_flag *f = &c->flags[i];
+        char left[64];
+        int n = f->letter ? snprintf(left, sizeof left, "-%c, --%s", f->letter, f->name)
+                          : snprintf(left, sizeof left, "    --%s", f->name);
+        if (f->argument)
+            snprintf(left + n, sizeof left - (size_t)n, "%s%s", f->argument[0] == '[' ? "" : "=",
+                     f->argument);
+        fprintf(out, "  %-28s ", left);
+        for (const char *p = f->help; *p; p++) {
+            fputc(*p, out);
+            if (*p == '\n')
+                fprintf(out, "%31s", "");
+        }
+        fputc('\n', out);
+    }
+    fprintf(out, "  %-28s show this\n", "-h, --help");
+}
+
+static void show_command(const struct kgi_command *c, FILE *out)
+{
+    fprintf(out, "usage: kguard %s %s\n%s\n\n", c->name, c->arguments, c->help);
+    show_flags(c, out);
+    if (c->epilogue)
+        fprintf(out, "\n%s", c->epilogue);
+}
+
+static const struct kgi_flag *flag_named(const struct kgi_command *c, const char *name, size_t length)
+{
+    for (size_t i = 0; i < c->flag_count; i++)
+        if (strlen(c->flags[i].name) == length && memcmp(c->flags[i].name, name, length) == 0)
+            return &c->flags[i];
+    return NULL;
+}
+
+static const struct kgi_flag *flag_lettered(const struct kgi_command *c, char letter)
+{
+    for (size_t i = 0; i < c->flag_count; i++)
+        if (c->flags[i].letter && c->flags[i].letter == letter)
+            return &c->flags[i];
+    return NULL;
+}
+
+static bool set_flag(const struct kgi_flag *f, const char *value, void *context)
+{
+    int error = f->set(context, value);
+
+    if (error)
+        kgi_complain("--%s=%s: not %s", f->name, value ? value : "", f->argument ? f->argument : "");
+    return error == 0;
+}
+
+/* "--name", "--name=value", "--name value". *next is the argument behind it, or NULL; taken when used. */
+static bool parse_long(const struct kgi_command *c, const char *text, const char **next, void *context)
+{
+    size_t length = strcspn(text, "=");
+    const struct kgi_flag *f = flag_named(c, text, length);
+    const char *value = text[length] ? text + length + 1 : NULL;
+
+    if (!f) {
+        kgi_complain("%s: there is no option --%.*s", c->name, (int)length, text);
+        return false;
+    }
+    if (value && !f->argument) {
+        kgi_complain("%s: --%s takes no value", c->name, f->name);
+        return false;
+    }
+    if (!value && needs_argument(f)) {
+        value = *next;
+        *next = NULL;
+        if (!value) {
+            kgi_complain("%s: --%s needs a value: %s", c->name, f->name, f->argument);
+            return false;
+        }
+    }
+    return set_flag(f, value, context);
+}
+
+/* "-k", "-kw", "-tsm_90", "-t sm_90". */
+static bool parse_short(const struct kgi_command *c, const char *text, const char **next,
+                        void *context)
+{
+    for (; *text; text++) {
+        const struct kgi_flag *f = flag_lettered(c, *text);
+        const char *value = NULL;
+        if (!f) {
+            kgi_complain("%s: there is no option -%c", c->name, *text);
+            return false;
+        }
+        if (needs_argument(f)) {
+            value = text[1] ? text + 1 : *next;
+            if (!text[1])
+                *next = NULL;
+            if (!value) {
+                kgi_complain("%s: -%c needs a value: %s", c->name, *text, f->argument);
+                return false;
+            }
+        }
+        if (!set_flag(f, value, context))
+            return false;
+        if (needs_argument(f))
+            break;
+    }
+    return true;
+}
+
+int kgi_flags_parse(const struct kgi_command *command, int argc, char **argv, void *context,
+                    int *exit_code)
+{
+    int left = 0;
+    bool ended = false;
+
+    *exit_code = KGI_EXIT_USAGE;
+    for (int i = 1; i < argc; i++) {
+        const char *arg = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL, *before = next;
+        if (ended || arg[0] != '-' || !arg[1]) {
+            argv[left++] = argv[i];
+        } else if (strcmp(arg, "--") == 0) {
+            ended = true;
+        } else if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0) {
+            show_command(command, stdout);
+            *exit_code = KGI_EXIT_OK;
+            return -1;
+        } else if (!(arg[1] == '-' ? parse_long(command, arg + 2, &next, context)
+                                   : parse_short(command, arg + 1, &next, context))) {
+            fprintf(stderr, "kguard: see kguard %s --help\n", command->name);
+            return -1;
+        }
+        i += next != before;
+    }
+    argv[left] = NULL;
+    return left;
+}
+
+/* ---- explain --------------------------------------------------------------------------------------------- */
+
+static int explain(const struct kgi_command *self, int argc, char **argv)
+{
+    int exit_code, left = kgi_flags_parse(self, argc, argv, NULL, &exit_code);
+
+    if (left < 0)
+        return exit_code;
+    if (left == 0) {
+        kgi_complain("explain: which code? For example: kguard explain KG101");
+        return KGI_EXIT_USAGE;
+    }
+    for (int i = 0; i < left; i++) {
+        const char *digits = strncasecmp(argv[i], "KG", 2) == 0 ? argv[i] + 2 : argv[i];
+        int code = atoi(digits);
+        if (!*kgi_reason_text(code)) {
+            kgi_complain("%s: not a reason code", argv[i]);
+            return KGI_EXIT_USAGE;
+        }
+        printf("%sKG%03d: %s\n\n%s\n", i ? "\n" : "", code, kgi_reason_title(code),
+               kgi_reason_text(code));
+    }
+    return KGI_EXIT_OK;
+}
+
+static const struct kgi_command explain_command = {
+    "explain", "CODE...", "Says what a reason code means.", explain, NULL, 0, NULL};
+
+/* ---- main ------------------------------------------------------------------------------------------------- */
+
+static const struct kgi_command *const commands[] = {&kgi_scan_command, &explain_command};
+
+static void show_usage(FILE *out)
+{
+    fputs("usage: kguard COMMAND [OPTION...] [ARGUMENT...]\n\n", out);
+    for (size_t i = 0; i < KGI_COUNT(commands); i++)
+        fprintf(out, "  %-10s %.*s\n", commands[i]->name, (int)strcspn(commands[i]->help, "\n"),
+                commands[i]->help);
+    fputs("\nkguard COMMAND --help tells more of each; kguard --version the version.\n", out);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+
+    if (strcmp(name, "--version") == 0) {
+        puts("kguard " VERSION);
+        return KGI_EXIT_OK;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        show_usage(stdout);
+        return KGI_EXIT_OK;
+    }
+    for (size_t i = 0; i < KGI_COUNT(commands); i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i]->run(commands[i], argc - 1, argv + 1);
+    if (*name)
+        kgi_complain("there is no command %s", name);
+    show_usage(stderr);
+    return KGI_EXIT_USAGE;
+}

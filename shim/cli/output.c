@@ -1,0 +1,537 @@
+/*
+ * The scan as a person reads it: first what cannot run and what to do about it, then what will be
+ * slow, then what is fine; at the end a table of all files and targets.
+ */
+#include <stdlib.h>
+
+#include "../report/report.h"
+#include "scan.h"
+
+static const char *const styles[] = {"\033[0m", "\033[1m", "\033[31m", "\033[33m", "\033[32m", "\033[2m"};
+enum style { PLAIN, BOLD, RED, YELLOW, GREEN, DIM };
+
+static const char *style(const struct kgi_scan *scan, enum style s)
+{
+    return scan->color ? styles[s] : "";
+}
+
+static enum style style_of(enum kgi_answer answer)
+{
+    switch (answer) {
+    case KGI_NATIVE:
+    case KGI_FAMILY:
+        return GREEN;
+    case KGI_JIT:
+    case KGI_LINK:
+        return YELLOW;
+    case KGI_NONE:
+        return RED;
+    default:
+        return DIM;
+    }
+}
+
+/* A name from a file that nobody vouches for. */
+static void put_safe(FILE *out, const char *s)
+{
+    KGI_TEXT(text, 16384);
+    kgi_text_add_safe(&text, s);
+    fputs(text.at, out);
+}
+
+static void put_file(FILE *out, const struct kgi_file *file)
+{
+    put_safe(out, file->path);
+    if (file->package) {
+        fputs("  (", out);
+        put_safe(out, file->package);
+        fputc(')', out);
+    }
+}
+
+static void put_holds(FILE *out, const struct kgi_file *file)
+{
+    KGI_TEXT(holds, 4096);
+    size_t count;
+    struct kgi_entry *entries = kgi_entries(file, true, &count);
+    struct kgi_code *codes = calloc(count + 1, sizeof *codes);
+
+    for (size_t i = 0; codes && i < count; i++)
+        codes[i] = entries[i].code;
+    kgi_report_holds(codes, codes ? count : 0, &holds);
+    fputs(holds.at, out);
+    free(codes);
+    free(entries);
+}
+
+static void put_targets(FILE *out, const struct kgi_scan *scan, const bool *which)
+{
+    const char *before = "";
+    char name[24];
+
+    for (size_t j = 0; j < scan->target_count; j++) {
+        if (!which[j])
+            continue;
+        fprintf(out, "%s%s", before, kgi_target_name(scan->targets[j], "sm_", name, sizeof name));
+        before = " ";
+    }
+}
+
+/* ---- what decides a verdict, in words ----------------------------------------------------------------- */
+
+static void put_code(FILE *out, const struct kgi_code *code)
+{
+    char name[24];
+
+    if (code->kind == KGI_CUBIN)
+        fprintf(out, "SASS %s", kgi_target_name(code->target, "sm_", name, sizeof name));
+    else if (code->kind == KGI_PTX || code->kind == KGI_RELOCATABLE_PTX)
+        fprintf(out, "PTX %s (ISA %u.%u)",
+                kgi_target_name(code->target, "compute_", name, sizeof name), code->major, code->minor);
+    else if (code->kind == KGI_LTO)
+        fprintf(out, "LTO %s", kgi_target_name(code->target, "compute_", name, sizeof name));
+    else
+        fprintf(out, "kind 0x%02x", code->kind);
+}
+
+static void put_driver(FILE *out, const struct kgi_verdict *v)
+{
+    const char *driver = v->needs_cuda ? kgi_cuda_driver(v->needs_cuda) : NULL;
+
+    if (driver)
+        fprintf(out, ", driver >= %s", driver);
+}
+
+static void put_aside(FILE *out, const struct kgi_file_verdict *v)
+{
+    if (v->failing && v->verdict.answer != KGI_NONE)
+        fprintf(out, "; %zu of %zu images are for other GPUs", v->failing, v->judged);
+    else if (v->failing && v->failing < v->judged)
+        fprintf(out, "; so %zu of %zu images", v->failing, v->judged);
+}
+
+static void put_evidence(FILE *out, const struct kgi_scan *scan, size_t i, size_t j)
+{
+    const struct kgi_file_verdict *v = kgi_scan_verdict(scan, i, j);
+    const struct kgi_file *file = &scan->files[i];
+    const struct kgi_code *code = kgi_scan_code(file, v);
+    char name[24];
+
+    fprintf(out, "      why    %s: %s", kgi_target_name(scan->targets[j], "sm_", name, sizeof name),
+            kgi_answer_names[v->verdict.answer]);
+    if (v->verdict.reason)
+        fprintf(out, " (KG%03d %s)", v->verdict.reason, kgi_reason_title(v->verdict.reason));
+    if (v->found < file->found_count) {
+        fprintf(out, ", by the %s at 0x%llx",
+                file->found[v->found].fatbin ? "fatbin" : "image",
+                (unsigned long long)file->found[v->found].place);
+        if (code) {
+            fputs(v->verdict.answer == KGI_NONE ? ", nearest " : ", which gives ", out);
+            put_code(out, code);
+            put_driver(out, &v->verdict);
+        }
+        put_aside(out, v);
+    }
+    fputc('\n', out);
+}
+
+/* What images there are, each different one once, most frequent first. */
+struct shape {
+    char text[512];
+    size_t count;
+    uint64_t place;
+};
+
+static int compare_shapes(const void *pa, const void *pb)
+{
+    const struct shape *a = pa, *b = pb;
+
+    if (a->count != b->count)
+        return a->count < b->count ? 1 : -1;
+    return (a->place > b->place) - (a->place < b->place);
+}
+
+static void shape_of(const struct kgi_file *file, size_t i, struct kgi_text *out)
+{
+    const struct kgi_found *found = &file->found[i];
+
+    kgi_text_add(out, "%s, ", !found->fatbin        ? "raw image"
+                              : found->linked       ? "registered, device-linked"
+                              : found->relocatable  ? "relocatable, for the device link"
+                              : found->registered   ? "registered"
+                                                    : "not registered");
+    if (found->count)
+        kgi_report_holds(found->codes, found->count, out);
+    else
+        kgi_text_add(out, "empty");
+}
+
+static void put_shapes(FILE *out, const struct kgi_file *file)
+{
+    enum { MOST = 256 };
+    struct shape *shapes = calloc(MOST, sizeof *shapes);
+    size_t count = 0, rest = 0;
+
+    for (size_t i = 0; shapes && i < file->found_count; i++) {
+        KGI_TEXT(text, sizeof shapes->text);
+        size_t k = 0;
+        shape_of(file, i, &text);
+        while (k < count && strcmp(shapes[k].text, text.at) != 0)
+            k++;
+        if (k < count) {
+            shapes[k].count++;
+        } else if (count < MOST) {
+            memcpy(shapes[count].text, text.at, text.length + 1);
+            shapes[count].count = 1;
+            shapes[count++].place = file->found[i].place;
+        } else {
+            rest++;
+        }
+    }
+    if (count)
+        qsort(shapes, count, sizeof *shapes, compare_shapes);
+    for (size_t k = 0; k < count; k++)
+        fprintf(out, "      images %zu x %s; first at 0x%llx\n", shapes[k].count, shapes[k].text,
+                (unsigned long long)shapes[k].place);
+    if (rest)
+        fprintf(out, "      images %zu more\n", rest);
+    if (file->chooses && file->registers)
+        fputs("      images no GPU runs them all: the library chooses at run time\n", out);
+    else if (file->found_count && !file->registers)
+        fputs("      images none is registered with the runtime: the library loads them itself\n", out);
+    free(shapes);
+}
+
+static void put_why(FILE *out, const struct kgi_scan *scan, size_t i)
+{
+    for (size_t j = 0; j < scan->target_count; j++)
+        put_evidence(out, scan, i, j);
+    put_shapes(out, &scan->files[i]);
+}
+
+/* ---- the parts of the report ----------------------------------------------------------------------------- */
+
+/* The targets of files[i] with this reason among the answers [from, to]; their number. */
+static size_t targets_with(const struct kgi_scan *scan, size_t i, enum kgi_answer from,
+                           enum kgi_answer to, int reason, bool *which)
+{
+    size_t count = 0;
+
+    for (size_t j = 0; j < scan->target_count; j++) {
+        const struct kgi_verdict *v = &kgi_scan_verdict(scan, i, j)->verdict;
+        which[j] = v->answer >= from && v->answer <= to && (!reason || v->reason == reason);
+        count += which[j];
+    }
+    return count;
+}
+
+static size_t files_with(const struct kgi_scan *scan, enum kgi_answer from, enum kgi_answer to)
+{
+    bool which[KGI_TARGETS_MOST];
+    size_t count = 0;
+
+    for (size_t i = 0; i < scan->file_count; i++)
+        count += targets_with(scan, i, from, to, 0, which) > 0;
+    return count;
+}
+
+static void put_help(FILE *out, const struct kgi_scan *scan, size_t i, const bool *which)
+{
+    char help[256];
+
+    for (size_t j = 0; j < scan->target_count; j++) {
+        if (!which[j])
+            continue;
+        kgi_scan_help(scan, i, j, help, sizeof help);
+        if (*help) {
+            fputs("      help   ", out);
+            put_safe(out, help);
+            fputc('\n', out);
+        }
+        return;
+    }
+}
+
+static void put_offender(FILE *out, const struct kgi_scan *scan, size_t i, int reason,
+                         const bool *which)
+{
+    fprintf(out, "  %sKG%03d%s  ", style(scan, RED), reason, style(scan, PLAIN));
+    put_file(out, &scan->files[i]);
+    fprintf(out, "\n      cannot %s: ", "run on");
+    put_targets(out, scan, which);
+    fprintf(out, ": %s\n      holds  ", kgi_reason_title(reason));
+    put_holds(out, &scan->files[i]);
+    fputc('\n', out);
+    put_help(out, scan, i, which);
+}
+
+static void put_cannot(FILE *out, const struct kgi_scan *scan)
+{
+    bool which[KGI_TARGETS_MOST];
+
+    for (size_t i = 0; i < scan->file_count; i++) {
+        for (int reason = KG101_NO_CODE; reason < KG201_WILL_JIT; reason++)
+            if (targets_with(scan, i, KGI_NONE, KGI_NONE, reason, which))
+                put_offender(out, scan, i, reason, which);
+        if (scan->why && targets_with(scan, i, KGI_NONE, KGI_NONE, 0, which))
+            put_why(out, scan, i);
+    }
+    for (size_t i = 0; i < scan->findings.count; i++) {
+        const struct kgi_finding *f = &scan->findings.at[i];
+        char name[24];
+        fprintf(out, "  %sKG%03d%s  ", style(scan, RED), f->reason, style(scan, PLAIN));
+        put_safe(out, f->path);
+        fprintf(out, "\n      %s: ", kgi_target_name(f->target, "sm_", name, sizeof name));
+        put_safe(out, f->text);
+        fputc('\n', out);
+        if (f->help) {
+            fputs("      help   ", out);
+            put_safe(out, f->help);
+            fputc('\n', out);
+        }
+    }
+}
+
+static void put_jit(FILE *out, const struct kgi_scan *scan)
+{
+    bool which[KGI_TARGETS_MOST];
+
+    for (size_t i = 0; i < scan->file_count; i++) {
+        if (!targets_with(scan, i, KGI_JIT, KGI_LINK, 0, which))
+            continue;
+        size_t j = 0;
+        while (!which[j])
+            j++;
+        const struct kgi_file_verdict *v = kgi_scan_verdict(scan, i, j);
+        const struct kgi_code *code = kgi_scan_code(&scan->files[i], v);
+        fprintf(out, "  %sKG%03d%s  ", style(scan, YELLOW), v->verdict.reason, style(scan, PLAIN));
+        put_file(out, &scan->files[i]);
+        fputs("\n      on     ", out);
+        put_targets(out, scan, which);
+        if (code) {
+            fputs(": from ", out);
+            put_code(out, code);
+            put_driver(out, &v->verdict);
+        }
+        put_aside(out, v);
+        fputc('\n', out);
+        if (scan->why)
+            put_why(out, scan, i);
+    }
+}
+
+static bool is_fine(const struct kgi_scan *scan, size_t i)
+{
+    bool which[KGI_TARGETS_MOST];
+
+    return targets_with(scan, i, KGI_NATIVE, KGI_FAMILY, 0, which) == scan->target_count;
+}
+
+static void put_fine(FILE *out, const struct kgi_scan *scan)
+{
+    for (size_t i = 0; i < scan->file_count; i++) {
+        if (!is_fine(scan, i))
+            continue;
+        fputs("  ", out);
+        put_file(out, &scan->files[i]);
+        fputc('\n', out);
+        if (scan->why)
+            put_why(out, scan, i);
+    }
+}
+
+static size_t count_fine(const struct kgi_scan *scan)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < scan->file_count; i++)
+        count += is_fine(scan, i);
+    return count;
+}
+
+static size_t count_without(const struct kgi_scan *scan)
+{
+    bool which[KGI_TARGETS_MOST];
+    size_t count = 0;
+
+    for (size_t i = 0; i < scan->file_count; i++)
+        count += targets_with(scan, i, KGI_NO_CUDA, KGI_NO_CUDA, 0, which) == scan->target_count;
+    return count;
+}
+
+static void put_summary(FILE *out, const struct kgi_scan *scan)
+{
+    bool all[KGI_TARGETS_MOST];
+    size_t without = count_without(scan);
+
+    memset(all, 1, sizeof all);
+    fprintf(out, "%zu file%s with CUDA code among %zu (%.1f MB)", scan->file_count - without,
+            scan->file_count - without == 1 ? "" : "s", scan->files_read, (double)scan->bytes / 1e6);
+    if (scan->asked) {
+        fputs(", judged for ", out);
+        put_targets(out, scan, all);
+    } else {
+        fputs(", judged for every GPU", out);
+    }
+    if (scan->driver)
+        fprintf(out, " with driver %s", scan->driver);
+    fputc('\n', out);
+}
+
+static void put_title(FILE *out, const struct kgi_scan *scan, enum style s, const char *title,
+                      size_t count)
+{
+    fprintf(out, "\n%s%s%s (%zu)%s\n", style(scan, BOLD), style(scan, s), title, count,
+            style(scan, PLAIN));
+}
+
+static void put_sections(FILE *out, const struct kgi_scan *scan)
+{
+    size_t cannot = files_with(scan, KGI_NONE, KGI_NONE) + scan->findings.count;
+    size_t jit = files_with(scan, KGI_JIT, KGI_LINK), fine = count_fine(scan);
+
+    if (cannot) {
+        put_title(out, scan, RED, "cannot run", cannot);
+        put_cannot(out, scan);
+    }
+    if (jit && !scan->quiet) {
+        put_title(out, scan, YELLOW, "will be compiled at first use", jit);
+        put_jit(out, scan);
+    }
+    if (fine && !scan->quiet) {
+        put_title(out, scan, GREEN, "fine", fine);
+        put_fine(out, scan);
+    }
+}
+
+/* ---- the matrix -------------------------------------------------------------------------------------------------- */
+
+static const char *short_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+static void put_cell(FILE *out, const struct kgi_scan *scan, const struct kgi_verdict *v, int width)
+{
+    char text[24];
+    int reason = v->answer == KGI_NONE ? v->reason : 0;
+
+    if (v->answer == KGI_NO_CUDA)
+        snprintf(text, sizeof text, "-");
+    else if (reason)
+        snprintf(text, sizeof text, "KG%03d", reason);
+    else
+        snprintf(text, sizeof text, "%s", kgi_answer_names[v->answer]);
+    fprintf(out, " %s%*s%s", style(scan, style_of(v->answer)), width, text, style(scan, PLAIN));
+}
+
+static void put_matrix(FILE *out, const struct kgi_scan *scan)
+{
+    enum { CELL = 7, NAME_MOST = 48 };
+    int width = 0;
+    char name[24];
+
+    for (size_t i = 0; i < scan->file_count; i++) {
+        int length = (int)strlen(short_name(scan->files[i].path));
+        width = length > width ? length : width;
+    }
+    width = width > NAME_MOST ? NAME_MOST : width;
+    fprintf(out, "\n%*s", -width, "");
+    for (size_t j = 0; j < scan->target_count; j++)
+        fprintf(out, " %*s", CELL, kgi_target_name(scan->targets[j], "sm_", name, sizeof name));
+    fputc('\n', out);
+    for (size_t i = 0; i < scan->file_count; i++) {
+        KGI_TEXT(text, 4096);
+        kgi_text_add_safe(&text, short_name(scan->files[i].path));
+        fprintf(out, "%-*.*s", width, width, text.at);
+        for (size_t j = 0; j < scan->target_count; j++)
+            put_cell(out, scan, &kgi_scan_verdict(scan, i, j)->verdict, CELL);
+        fputc('\n', out);
+    }
+}
+
+/* ---- kernels ----------------------------------------------------------------------------------------------------- */
+
+static void put_kernel(FILE *out, const struct kgi_kernel_row *row)
+{
+    char name[24];
+
+    fputs("  ", out);
+    put_safe(out, row->name);
+    fputc(':', out);
+    for (size_t k = 0; k < row->in_count; k++) {
+        const struct kgi_kernel_in *in = &row->in[k];
+        fprintf(out, "%s %s", k ? "," : "",
+                kgi_target_name(in->target, in->kind == KGI_CUBIN ? "sm_" : "compute_", name,
+                                sizeof name));
+        if (in->registers)
+            fprintf(out, " %d", in->registers);
+        if (in->count > 1)
+            fprintf(out, " x%u", in->count);
+    }
+    fputc('\n', out);
+}
+
+static void put_lacking(FILE *out, const struct kgi_scan *scan, const struct kgi_kernel_row *rows,
+                        size_t count)
+{
+    char name[24];
+
+    for (size_t j = 0; j < scan->target_count && scan->asked; j++) {
+        size_t lacking = 0;
+        for (size_t k = 0; k < count; k++)
+            lacking += rows[k].lacking >> j & 1;
+        if (!lacking)
+            continue;
+        fprintf(out, "  %s%s lacks %zu of %zu kernels%s%s\n", style(scan, RED),
+                kgi_target_name(scan->targets[j], "sm_", name, sizeof name), lacking, count,
+                style(scan, PLAIN), lacking == count ? "" : ":");
+        for (size_t k = 0; k < count && lacking < count; k++) {
+            if (!(rows[k].lacking >> j & 1))
+                continue;
+            fputs("    ", out);
+            put_safe(out, rows[k].name);
+            fputc('\n', out);
+        }
+    }
+}
+
+static void put_kernels(FILE *out, const struct kgi_scan *scan, size_t i)
+{
+    struct kgi_kernel_row *rows;
+    size_t count;
+
+    if (kgi_kernel_rows(scan, i, &rows, &count) || !count)
+        return;
+    fprintf(out, "\n%skernels of ", style(scan, BOLD));
+    put_file(out, &scan->files[i]);
+    fprintf(out, "%s: %zu; each with the registers a thread uses\n", style(scan, PLAIN), count);
+    for (size_t k = 0; k < count; k++)
+        put_kernel(out, &rows[k]);
+    put_lacking(out, scan, rows, count);
+    kgi_kernel_rows_free(rows, count);
+}
+
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
+
+void kgi_output_text(const struct kgi_scan *scan, FILE *out)
+{
+    if (!scan->quiet)
+        put_summary(out, scan);
+    if (scan->asked)
+        put_sections(out, scan);
+    else if (scan->why)
+        for (size_t i = 0; i < scan->file_count; i++) {
+            fputc('\n', out);
+            put_file(out, &scan->files[i]);
+            fputc('\n', out);
+            put_why(out, scan, i);
+        }
+    for (size_t i = 0; i < scan->file_count && scan->kernels; i++)
+        put_kernels(out, scan, i);
+    if (!scan->quiet && scan->file_count)
+        put_matrix(out, scan);
+    if (!scan->quiet && !scan->asked && scan->file_count)
+        fputs("\nWhat to do about one GPU: kguard scan --target sm_120 ...\n", out);
+}
