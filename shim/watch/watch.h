@@ -37,7 +37,7 @@ struct kgi_image {
     const char *library;  /* the file it lies in, NULL when built in memory or not yet located */
     const char *built_by; /* for those: the library that handed it over */
     uint64_t place;       /* offset in library */
-    struct kgi_code *codes;
+    struct kgi_code *_Atomic codes; /* replaced once, when inspected */
     size_t count, room;
     uint64_t size;        /* bytes, as far as they were read */
     uint64_t mark;        /* hash of the first bytes: whether an image in memory is still there */
