@@ -190,7 +190,8 @@ static bool is_news(const struct kgi_call *call, const struct kgi_kernel *kernel
             s->kernel = d->kernel ? kgi_name(d->kernel) : NULL;
             s->api = call->api;
         }
-        if (kernel->image)
+        /* An image built in memory is another one each time. */
+        if (kernel->image && kernel->image->lasting)
             kgi_map_set(&said.quick, quick_key(call, kernel->image), (uintptr_t)s);
         if (!said.first && group_of(call) != GROUP_QUERY && group_of(call) != GROUP_UNUSED)
             said.first = s;
