@@ -37,6 +37,7 @@ enum cause {
     CACHE_LOST = 1 << 18,
     JIT_VARIABLE = 1 << 19,
     UNCHECKED = 1 << 20,
+    COMPILER = 1 << 22,
     PTX_NEVER = 1 << 21, /* newer than the last driver of the GPU reads */
 };
 
@@ -155,6 +156,11 @@ static const struct row {
      "use a LibTorch or torch build that holds {sm} code ({torch}{toolkit})"},
 
     /* ---- a CUDA package built where no GPU was visible ---- */
+    {CPU_ONLY, ANY, "/spconv/|/cumm/",
+     "pip uninstall {name} and pip install {name}-cu126: the package without -cu in its name is for "
+     "the CPU"},
+    {CPU_ONLY, ANY, "/bitsandbytes/",
+     "rebuild bitsandbytes: cmake -DCOMPUTE_BACKEND=cuda -DCOMPUTE_CAPABILITY={n} ({nvcc})"},
     {CPU_ONLY, ANY, "",
      "rebuild {name} with FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST=\"{cc}\": a build that sees no GPU "
      "(docker build) may leave CUDA out"},
@@ -184,18 +190,23 @@ static const struct row {
     {NO_CODE, ANY, "flash_attn_2_cuda",
      "use a flash-attn build made for {sm} (its setup.py ignores TORCH_CUDA_ARCH_LIST), or select "
      "PyTorch's SDPA instead"},
-    {NO_CODE, 103, 103, "/triton/",
+    {NO_CODE | COMPILER, 103, 103, "/triton/",
      "use triton >= 3.6, whose ptxas knows {sm} (upgrade torch, which brings it), then delete "
      "~/.triton/cache"},
-    {NO_CODE, 121, 121, "/triton/",
+    {NO_CODE | COMPILER, 121, 121, "/triton/",
      "use triton >= 3.6, whose ptxas knows {sm} (upgrade torch, which brings it), then delete "
      "~/.triton/cache"},
-    {NO_CODE, 100, 101, "/triton/",
+    {NO_CODE | COMPILER, 100, 101, "/triton/",
      "use triton >= 3.3.1, whose ptxas knows {sm} (torch >= 2.7.1 brings it), then delete "
      "~/.triton/cache"},
-    {NO_CODE, 120, 120, "/triton/",
+    {NO_CODE | COMPILER, 120, 120, "/triton/",
      "use triton >= 3.3.1, whose ptxas knows {sm} (torch >= 2.7.1 brings it), then delete "
      "~/.triton/cache"},
+    {COMPILER, ANY, "/triton/",
+     "use a triton whose ptxas is of {toolkit}, or set TRITON_PTXAS_PATH to such a ptxas; then "
+     "delete ~/.triton/cache"},
+    {COMPILER, ANY, "",
+     "use the libnvrtc of {toolkit}; where PyTorch brought it, change the torch wheel instead"},
     {NO_CODE, ANY, "/triton/|/.triton/",
      "delete ~/.triton/cache and run again, so that Triton compiles for {sm}; if its ptxas does "
      "not know {sm}, upgrade torch and triton together"},
@@ -343,6 +354,8 @@ static unsigned cause_of(const struct facts *f)
         return f->code && f->code->kind == KGI_LTO ? LTO : RELOCATABLE;
     case KG109_CPU_ONLY:
         return CPU_ONLY;
+    case KG110_COMPILER:
+        return COMPILER;
     case KG201_WILL_JIT:
         return NO_CODE;
     case KG202_CACHE_LOST:

@@ -71,6 +71,16 @@ static const struct reason {
      "The package has a CUDA half, and this build of it holds no device code at all. Build "
      "scripts\n"
      "ask whether a GPU is visible and silently leave CUDA out when none is, as in docker build."},
+    {KG110_COMPILER, "a compiler used at run time does not know this GPU",
+     "Triton (with its own ptxas) and NVRTC build kernels while the program runs. Theirs is of a "
+     "CUDA\n"
+     "release that cannot make code for this GPU: from before it, or from after support for it "
+     "was\n"
+     "dropped. Triton then stops with \"Value 'sm_NN' is not defined for option 'gpu-name'\", "
+     "NVRTC with\n"
+     "\"invalid value for --gpu-architecture\". No library on disk lacks code; the package that "
+     "brought\n"
+     "the compiler must be changed."},
     {KG201_WILL_JIT, "PTX only: will be compiled at first use",
      "There is no SASS for this GPU, but PTX that the driver can compile. The program will run; "
      "the\n"

@@ -46,6 +46,7 @@ enum kgi_reason {
     KG107_BAD_PTX = 107,       /* invalid PTX */
     KG108_NEEDS_LINK = 108,    /* relocatable or LTO only */
     KG109_CPU_ONLY = 109,      /* CPU-only build of a CUDA package */
+    KG110_COMPILER = 110,      /* a compiler used at run time that cannot make code for this GPU */
     KG201_WILL_JIT = 201,
     KG202_CACHE_LOST = 202,
     KG203_JIT_VARIABLE = 203,  /* CUDA_FORCE_PTX_JIT / CUDA_DISABLE_PTX_JIT set */

@@ -331,7 +331,8 @@ static void check(const char *library, const char *line, int reason, int gpu)
 
 static void test_every_line(void **state)
 {
-    static const int reasons[] = {101, 102, 103, 104, 105, 106, 107, 108, 109, 201, 202, 203, 204};
+    static const int reasons[] = {101, 102, 103, 104, 105, 106, 107,
+                                  108, 109, 110, 201, 202, 203, 204};
     static const uint16_t gpus[] = {0,  30, 35, 37, 50,  53,  61,  62,  70,  72,  75,  80,  86,
                                     87, 88, 89, 90, 100, 101, 103, 107, 110, 120, 121, 134, 999};
     struct kgi_code code = {.target = {100, 'f'}, .major = 65535, .minor = 65535};
