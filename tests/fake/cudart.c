@@ -318,15 +318,16 @@ static cudaError_t function_of(const void *stub, bool query, struct kernel **out
     pthread_mutex_lock(&lock);
     if (!k->resolved || RUNTIME == 13) {
         load(k->image);
-        k->error = k->image->load_error;
+        result = k->image->load_error;
 #if RUNTIME == 13
-        if (!k->error)
-            k->error = (cudaError_t)cu.cuLibraryGetKernel((CUkernel *)&k->function,
-                                                          k->image->library, k->name);
+        if (!result)
+            result = (cudaError_t)cu.cuLibraryGetKernel((CUkernel *)&k->function,
+                                                        k->image->library, k->name);
 #else
-        if (!k->error)
-            k->error = (cudaError_t)cu.cuModuleGetFunction(&k->function, k->image->module, k->name);
+        if (!result)
+            result = (cudaError_t)cu.cuModuleGetFunction(&k->function, k->image->module, k->name);
 #endif
+        k->error = result; /* at once: other threads look at it without the lock */
         __atomic_store_n(&k->resolved, true, __ATOMIC_RELEASE);
     }
     result = k->error;
