@@ -177,8 +177,8 @@ static const char *base_name(const char *path)
 static bool is_plumbing(const struct kgi_frame *f)
 {
     static const char *const files[] = {"libpython", "python",    "libffi",    "_ctypes",
-                                        "libc.so",   "libcuda.so", "libcudart"};
-    static const char *const symbols[] = {"_start", "libcudart_static_", "__cudart"};
+                                        "libc.so",   "libc-2.",   "libcuda.so", "libcudart"};
+    static const char *const symbols[] = {"_start", "__libc_start", "libcudart_static_", "__cudart"};
     const char *file = base_name(f->path);
 
     for (size_t i = 0; i < KGI_COUNT(files); i++)
