@@ -34,7 +34,7 @@ fi
 lib=$root/usr/lib/aarch64-linux-gnu
 unset MAKEFLAGS MAKELEVEL SAN
 # The headers of lz4 and zstd are the same for every processor; libunwind.h too.
-make --no-print-directory OBJDIR="$out" CC=$cc \
+make --no-print-directory OBJDIR="$out" CC=$cc "$out/libkguard.so" \
     STATIC_LIBS="$lib/liblz4.a $lib/libzstd.a $root/usr/lib/llvm-14/lib/libunwind.a -l:libsupc++.a"
 so=$out/libkguard.so
 
