@@ -10,8 +10,8 @@
  * Which of them the CUDA runtime gets at load, the wrappers tell: 24 bytes {magic, version, address
  * of the fatbin, address of the list of relocatable ones}, found by their magic too. The address
  * becomes a file offset through the program headers, whose place the ELF header at the file's start
- * tells. Linkers leave the address in the file as well as in the relocation (2 782 of 2 782 wrappers
- * of libcublasLt, and lld's); were it missing, all fatbins would count as registered.
+ * tells. GNU ld leaves the address in the file as well as in the relocation (2 782 of 2 782 wrappers
+ * of libcublasLt); where it is missing (lld), all fatbins count as registered.
  *
  * A payload is looked into where it is small: a cubin or PTX without a kernel says nothing about what
  * can run, and each program that nvcc links has such stubs in it. Those of 13 libraries of CUDA 13
@@ -26,7 +26,8 @@
 enum {
     WINDOW = 256 << 10,       /* bytes asked for at once */
     ROOM = WINDOW + (64 << 10), /* and kept from before, at most */
-    SKIP_LEAST = 1 << 20,     /* so much must lie ahead for a seek to beat reading through */
+    SKIP_LEAST = 64 << 10,    /* so much must lie ahead for a seek to beat reading through */
+    AFTER_SKIP = 16 << 10,    /* asked for first behind it: the next header may be all that is needed */
     SMALL = 8 << 10,          /* payloads that are looked into */
     HEADER_MOST = 32 << 10,   /* an entry's header with its texts; 128 is the largest seen */
     RAW_MOST = 32 << 20,      /* a raw cubin or PTX file that is read whole */
@@ -54,7 +55,7 @@ struct scan {
     struct kgi_bytes start; /* what of the stream was taken before */
     uint8_t *buffer;        /* [0, have) are the file's bytes from base on; base is a multiple of 8 */
     uint64_t base;
-    size_t at, have;
+    size_t at, have, ask; /* ask: how much to read at once, doubled each time up to WINDOW */
     bool ended;
     struct keep segments, sections;
     Elf64_Ehdr host; /* of a host ELF at the file's start, else zeros */
@@ -113,7 +114,8 @@ static bool fill(struct scan *s)
         memcpy(s->buffer + s->have, s->start.at, (size_t)n);
         s->start = kgi_bytes_cut(s->start, (uint64_t)n, s->start.size - (size_t)n);
     } else {
-        n = s->stream->read(s->stream->context, s->buffer + s->have, room < WINDOW ? room : WINDOW);
+        n = s->stream->read(s->stream->context, s->buffer + s->have, room < s->ask ? room : s->ask);
+        s->ask = s->ask < WINDOW ? 2 * s->ask : WINDOW;
     }
     if (n <= 0) {
         if (n < 0)
@@ -181,6 +183,7 @@ static bool pass(struct scan *s, uint64_t size)
             s->stream->skip(s->stream->context, size - 1) == 0) {
             to += size - 1;
             size = 1;
+            s->ask = AFTER_SKIP;
         }
         empty_window(s, to);
         if (!fill(s))
@@ -598,7 +601,7 @@ static bool all_relocatable(const struct kgi_found *found)
 static void follow_wrappers(struct scan *s)
 {
     for (size_t i = 0; i < s->wrapper_count; i++) {
-        uint64_t at = offset_of(s, s->wrappers[i].data);
+        uint64_t at = s->wrappers[i].data ? offset_of(s, s->wrappers[i].data) : UINT64_MAX;
         struct kgi_found *found = found_at(s->file, at);
         if (found) {
             found->registered = true;
@@ -672,7 +675,7 @@ static void search(struct scan *s)
 int kgi_scan_stream(const char *path, struct kgi_bytes start, struct kgi_stream *stream,
                     bool with_kernels, struct kgi_file *out)
 {
-    struct scan s = {.stream = stream, .start = start, .file = out};
+    struct scan s = {.stream = stream, .start = start, .ask = WINDOW, .file = out};
 
     *out = (struct kgi_file){.path = strdup(path)};
     s.buffer = aligned_alloc(64, ROOM);

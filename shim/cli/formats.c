@@ -206,6 +206,53 @@ static void put_kernel(struct json *j, const struct kgi_scan *scan, const struct
     close_as(j, '}');
 }
 
+/* One code of one image, with the names of its kernels where they were read. */
+static void put_code(struct json *j, const struct kgi_found *found, size_t k)
+{
+    const struct kgi_code *code = &found->codes[k];
+    char text[32];
+
+    open_as(j, NULL, '{');
+    number(j, "place", found->place + code->place);
+    string(j, "kind", kind_name(code->kind));
+    string(j, "target", target_of(code->kind, code->target, text, sizeof text));
+    snprintf(text, sizeof text, "%u.%u", code->major, code->minor);
+    string(j, "version", text);
+    number(j, "size", code->size);
+    if (code->traits & KGI_T_INSPECTED)
+        number(j, "kernels", (uint64_t)code->kernels);
+    if (found->kernels && found->kernels[k]) {
+        open_as(j, "names", '[');
+        for (int32_t n = 0; n < code->kernels; n++) {
+            separate(j);
+            put_string(j, found->kernels[k][n].name);
+        }
+        close_as(j, ']');
+    }
+    close_as(j, '}');
+}
+
+/* Every image as it lies in the file: what the verdicts rest on. */
+static void put_evidence(struct json *j, const struct kgi_file *file)
+{
+    open_as(j, "evidence", '[');
+    for (size_t i = 0; i < file->found_count; i++) {
+        const struct kgi_found *found = &file->found[i];
+        open_as(j, NULL, '{');
+        number(j, "place", found->place);
+        boolean(j, "fatbin", found->fatbin);
+        boolean(j, "registered", found->registered);
+        boolean(j, "linked", found->linked);
+        boolean(j, "relocatable", found->relocatable);
+        open_as(j, "codes", '[');
+        for (size_t k = 0; k < found->count; k++)
+            put_code(j, found, k);
+        close_as(j, ']');
+        close_as(j, '}');
+    }
+    close_as(j, ']');
+}
+
 static void put_kernels(struct json *j, const struct kgi_scan *scan, size_t i)
 {
     struct kgi_kernel_row *rows;
@@ -243,6 +290,8 @@ static void put_file_members(struct json *j, const struct kgi_scan *scan, size_t
     close_as(j, ']');
     if (scan->kernels)
         put_kernels(j, scan, i);
+    if (scan->why)
+        put_evidence(j, file);
     if (file->error)
         string(j, "error", file->error);
 }

@@ -34,7 +34,7 @@ static void show_flags(const struct kgi_command *c, FILE *out)
         if (f->argument)
             snprintf(left + n, sizeof left - (size_t)n, "%s%s", f->argument[0] == '[' ? "" : "=",
                      f->argument);
-        fprintf(out, "  %-28s ", left);
+        fprintf(out, strlen(left) > 28 ? "  %s\n%31s" : "  %-28s %s", left, "");
         for (const char *p = f->help; *p; p++) {
             fputc(*p, out);
             if (*p == '\n')

@@ -257,7 +257,7 @@ static void put_offender(FILE *out, const struct kgi_scan *scan, size_t i, int r
 {
     fprintf(out, "  %sKG%03d%s  ", style(scan, RED), reason, style(scan, PLAIN));
     put_file(out, &scan->files[i]);
-    fprintf(out, "\n      cannot %s: ", "run on");
+    fputs("\n      on     ", out);
     put_targets(out, scan, which);
     fprintf(out, ": %s\n      holds  ", kgi_reason_title(reason));
     put_holds(out, &scan->files[i]);
@@ -281,7 +281,7 @@ static void put_cannot(FILE *out, const struct kgi_scan *scan)
         char name[24];
         fprintf(out, "  %sKG%03d%s  ", style(scan, RED), f->reason, style(scan, PLAIN));
         put_safe(out, f->path);
-        fprintf(out, "\n      %s: ", kgi_target_name(f->target, "sm_", name, sizeof name));
+        fprintf(out, "\n      on     %s: ", kgi_target_name(f->target, "sm_", name, sizeof name));
         put_safe(out, f->text);
         fputc('\n', out);
         if (f->help) {
