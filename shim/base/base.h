@@ -31,6 +31,9 @@ struct kgi_options {
     enum kgi_jit jit;      /* KGUARD_JIT */
     char jit_only[512];    /* KGUARD_JIT_ONLY; "" = every library */
     char ptxas[512];       /* KGUARD_PTXAS; "" = none */
+    char cache_dir[512];   /* KGUARD_CACHE_DIR or the default place, absolute; "" = there is none */
+    char cache_ro[1024];   /* KGUARD_CACHE_RO; "" = none */
+    uint64_t cache_max;    /* KGUARD_CACHE_MAX_SIZE in bytes; 0 = no bound */
 };
 
 /* The settings, read from the environment at the first call (any thread, also before any
@@ -80,6 +83,13 @@ void kgi_log_write(const char *text, size_t length);
 /* Formats one line "kguard[PID]: ..." and writes it when level is enabled and the format is text. */
 void kgi_log(enum kgi_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool kgi_log_enabled(enum kgi_level level);
+/* Around a write of ours: SIGPIPE and SIGXFSZ are held back on this thread, and what the write raised
+ * is taken out again. */
+struct kgi_signals {
+    uint64_t mask, pending; /* as they were before */
+};
+void kgi_signals_hold(struct kgi_signals *before);
+void kgi_signals_release(const struct kgi_signals *before);
 
 /* ---- file.c: files, without leaving a trace ------------------------------------------------------ */
 

@@ -20,21 +20,16 @@
 #define HELD (BIT(SIGPIPE) | BIT(SIGXFSZ))
 #define RETRIES 16
 
-struct held {
-    uint64_t mask, pending; /* as they were before */
-};
-
-static struct held hold_signals(void)
+void kgi_signals_hold(struct kgi_signals *before)
 {
-    struct held before = {0, HELD};
     uint64_t both = HELD;
 
-    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &both, &before.mask, sizeof both);
-    syscall(SYS_rt_sigpending, &before.pending, sizeof before.pending);
-    return before;
+    *before = (struct kgi_signals){0, HELD};
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &both, &before->mask, sizeof both);
+    syscall(SYS_rt_sigpending, &before->pending, sizeof before->pending);
 }
 
-static void release_signals(const struct held *before)
+void kgi_signals_release(const struct kgi_signals *before)
 {
     struct timespec now = {0, 0};
     uint64_t pending = 0, ours;
@@ -81,15 +76,16 @@ void kgi_log_write(const char *text, size_t length)
 {
     const char *file = kgi_options()->log_file;
     int saved = errno, fd;
-    struct held before = hold_signals();
+    struct kgi_signals before;
 
+    kgi_signals_hold(&before);
     fd = file[0] ? open_log(file) : STDERR_FILENO;
     for (int i = 0; fd >= 0 && i < RETRIES; i++)
         if (syscall(SYS_write, fd, text, length) >= 0 || errno != EINTR)
             break;
     if (fd >= 0 && file[0])
         kgi_close(fd);
-    release_signals(&before);
+    kgi_signals_release(&before);
     errno = saved;
 }
 

@@ -39,7 +39,16 @@
         keep(o->jit_only, sizeof o->jit_only, value, &bad))                                        \
     ROW("KGUARD_PTXAS", "PATH", "",                                                                \
         "a ptxas for PTX that is newer than the driver",                                           \
-        keep(o->ptxas, sizeof o->ptxas, value, &bad))
+        keep(o->ptxas, sizeof o->ptxas, value, &bad))                                              \
+    ROW("KGUARD_CACHE_DIR", "DIR", "",                                                             \
+        "keeps compiled code there; otherwise in $XDG_CACHE_HOME/kguard or $HOME/.cache/kguard",   \
+        keep_directory(o->cache_dir, sizeof o->cache_dir, value, &bad))                            \
+    ROW("KGUARD_CACHE_RO", "DIRS", "",                                                             \
+        "caches that are only read, separated by colons: those that came with the image",          \
+        keep_directory(o->cache_ro, sizeof o->cache_ro, value, &bad))                              \
+    ROW("KGUARD_CACHE_MAX_SIZE", "SIZE", "2G",                                                     \
+        "the most that KGUARD_CACHE_DIR may hold: 512M, 2G; 0 for no bound",                       \
+        keep_size(&o->cache_max, value, &bad))
 
 #define AS_ROW(name, values, fallback, help, apply) {name, values, fallback, help},
 const struct kgi_option_row kgi_option_rows[] = {OPTIONS(AS_ROW)};
@@ -59,6 +68,33 @@ static void keep(char *field, size_t size, const char *value, bool *bad)
         memcpy(field, value, length + 1);
     else
         *bad = true;
+}
+
+/* A relative one would be wherever the program is at the moment. */
+static void keep_directory(char *field, size_t size, const char *value, bool *bad)
+{
+    if (value[0] && value[0] != '/')
+        *bad = true;
+    else
+        keep(field, size, value, bad);
+}
+
+/* "512M": bytes, or with K, M, G, T behind it. */
+static void keep_size(uint64_t *field, const char *value, bool *bad)
+{
+    const char *s = value, *unit = "KkMmGgTt";
+    uint64_t n = 0;
+    int shift = 0;
+
+    for (; *s >= '0' && *s <= '9' && n < UINT64_MAX / 20; s++)
+        n = 10 * n + (uint64_t)(*s - '0');
+    for (int i = 0; s > value && *s && unit[i] && !shift; i++)
+        shift = *s == unit[i] ? 10 * (i / 2 + 1) : 0;
+    s += shift != 0;
+    if (s == value || *s || n > UINT64_MAX >> shift)
+        *bad = true;
+    else
+        *field = n << shift;
 }
 
 /* The place of value in "a|b|c", -1 when it is not there. */
@@ -111,8 +147,31 @@ static void complain(struct settings *s, size_t row, const char *value)
     kgi_text_add_safe(&t, start);
     if (choice_of("PATH|TARGET|GLOBS", kgi_option_rows[row].values) >= 0)
         kgi_text_add(&t, ": too long");
+    else if (choice_of("DIR|DIRS", kgi_option_rows[row].values) >= 0)
+        kgi_text_add(&t, ": not an absolute path, or too long");
+    else if (!strcmp(kgi_option_rows[row].values, "SIZE"))
+        kgi_text_add(&t, ": not a size like 512M or 2G");
     else
         kgi_text_add(&t, ": not one of %s", kgi_option_rows[row].values);
+}
+
+/* Never /tmp, where others may have put something before, nor the current directory: without a home
+ * there is no place. */
+static void place_cache(char *field, size_t size)
+{
+    const char *base = getenv("XDG_CACHE_HOME"), *middle = "";
+    struct kgi_text t = {field, size, 0, false};
+
+    if (field[0])
+        return;
+    if (!base || base[0] != '/') { /* XDG: relative ones are to be ignored */
+        base = getenv("HOME");
+        middle = "/.cache";
+    }
+    if (base && base[0] == '/')
+        kgi_text_add(&t, "%s%s/kguard", base, middle);
+    if (t.cut)
+        field[0] = 0;
 }
 
 static void read_all(struct settings *s)
@@ -125,6 +184,7 @@ static void read_all(struct settings *s)
         if (value && value[0] && !set(&s->options, row, value))
             complain(s, row, value);
     }
+    place_cache(s->options.cache_dir, sizeof s->options.cache_dir);
     /* A set-id program trusts nothing of its caller's environment. */
     if (getauxval(AT_SECURE))
         s->options.off = true;

@@ -23,6 +23,8 @@ static bool in_child(const char *name, const char *value, bool (*check)(void))
     if (child == 0) {
         for (size_t i = 0; i < kgi_option_row_count; i++)
             unsetenv(kgi_option_rows[i].name);
+        unsetenv("XDG_CACHE_HOME");
+        setenv("HOME", "/home/x", 1);
         if (name)
             setenv(name, value, 1);
         _exit(check() ? 0 : 1);
@@ -36,7 +38,9 @@ static bool are_defaults(void)
     const struct kgi_options *o = kgi_options();
 
     return !o->off && o->log == KGI_WARN && !o->json && !o->abort_on_error && !o->log_file[0] &&
-           !o->target[0] && o->jit == KGI_JIT_OFF && !o->jit_only[0] && !o->ptxas[0];
+           !o->target[0] && o->jit == KGI_JIT_OFF && !o->jit_only[0] && !o->ptxas[0] &&
+           !strcmp(o->cache_dir, "/home/x/.cache/kguard") && !o->cache_ro[0] &&
+           o->cache_max == (uint64_t)2 << 30;
 }
 
 static bool defaults_silently(void)
@@ -99,6 +103,41 @@ static bool has_target(void)
     return !strcmp(kgi_options()->target, "sm_120");
 }
 
+static bool has_cache(void)
+{
+    return !strcmp(kgi_options()->cache_dir, "/c") && !kgi_options_complaint(0);
+}
+
+static bool has_xdg_cache(void)
+{
+    return !strcmp(kgi_options()->cache_dir, "/xdg/kguard") && !kgi_options_complaint(0);
+}
+
+static bool has_no_cache(void)
+{
+    return !kgi_options()->cache_dir[0] && !kgi_options_complaint(0);
+}
+
+static bool has_tiers(void)
+{
+    return !strcmp(kgi_options()->cache_ro, "/a:/b");
+}
+
+static bool has_1k(void)
+{
+    return kgi_options()->cache_max == 1024 && !kgi_options_complaint(0);
+}
+
+static bool has_3t(void)
+{
+    return kgi_options()->cache_max == (uint64_t)3 << 40 && !kgi_options_complaint(0);
+}
+
+static bool has_no_bound(void)
+{
+    return kgi_options()->cache_max == 0 && !kgi_options_complaint(0);
+}
+
 static void values(void **state)
 {
     static const struct {
@@ -121,6 +160,24 @@ static void values(void **state)
         {"KGUARD_JIT", "yes", defaults_with_complaint},
         {"KGUARD_JIT_ONLY", "libfoo*:*/bar.so", has_globs},
         {"KGUARD_PTXAS", "/usr/bin/ptxas", has_ptxas},
+        {"KGUARD_CACHE_DIR", "/c", has_cache},
+        {"KGUARD_CACHE_DIR", "c", defaults_with_complaint},
+        {"XDG_CACHE_HOME", "/xdg", has_xdg_cache},
+        {"XDG_CACHE_HOME", "xdg", defaults_silently},
+        {"XDG_CACHE_HOME", "", defaults_silently},
+        {"HOME", "", has_no_cache},
+        {"HOME", ".", has_no_cache},
+        {"KGUARD_CACHE_RO", "/a:/b", has_tiers},
+        {"KGUARD_CACHE_MAX_SIZE", "1024", has_1k},
+        {"KGUARD_CACHE_MAX_SIZE", "1k", has_1k},
+        {"KGUARD_CACHE_MAX_SIZE", "3T", has_3t},
+        {"KGUARD_CACHE_MAX_SIZE", "0", has_no_bound},
+        {"KGUARD_CACHE_MAX_SIZE", "abc", defaults_with_complaint},
+        {"KGUARD_CACHE_MAX_SIZE", "G", defaults_with_complaint},
+        {"KGUARD_CACHE_MAX_SIZE", "-1", defaults_with_complaint},
+        {"KGUARD_CACHE_MAX_SIZE", "1Gi", defaults_with_complaint},
+        {"KGUARD_CACHE_MAX_SIZE", "99999999999999999999", defaults_with_complaint},
+        {"KGUARD_CACHE_MAX_SIZE", "99999999999T", defaults_with_complaint},
         {"KGUARD", "maybe", defaults_with_complaint},
         {"KGUARD_LOG", "loud", defaults_with_complaint},
         {"KGUARD_LOG", "error|warn", defaults_with_complaint},
