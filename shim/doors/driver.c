@@ -182,6 +182,7 @@ static KGI_SLOW void listed(void *const *handles, unsigned room, void *container
 #define QUERY(handle)                                                                              \
     if (KGI_UNLIKELY(result != CUDA_SUCCESS))                                                      \
     failed_handle(CALLED, KGI_USE_QUERY, FROM, handle, NULL)
+#define PREPARE LIST
 #define LIST(handle)                                                                               \
     if (KGI_UNLIKELY(result != CUDA_SUCCESS))                                                      \
     failed_handle(CALLED, KGI_USE_FIND, FROM, handle, NULL)

@@ -267,6 +267,7 @@ static KGI_SLOW void found(const void *handle, const void *container, const char
 
 #define LAUNCH(handle) NOTE(KGI_USE_LAUNCH, handle, NULL, true)
 #define QUERY(handle) NOTE(KGI_USE_QUERY, handle, NULL, false)
+#define PREPARE LIST
 #define LIST(handle) NOTE(KGI_USE_FIND, handle, NULL, false)
 #define ALIAS(to, from)                                                                            \
     if (result == 0 && to)                                                                         \

@@ -80,10 +80,13 @@ static bool may_be_family(const struct kgi_call *call)
     return call->runtime && (call->result == 13 || call->result == 400);
 }
 
-static int reason_of(const struct kgi_verdict *verdict, int result)
+static int reason_of(const struct kgi_verdict *verdict, int result, bool unreadable)
 {
     const struct result_row *row = row_of(result);
 
+    /* What could be read of a broken image says nothing about the rest of it. */
+    if (unreadable && (result == 200 || result == 300))
+        return KG104_UNREADABLE;
     /* The bytes decide where they can: an -rdc program without a fitting image answers 500, PTX text
      * for a higher GPU 218 (both seen on driver 580). */
     if (result != 222 && result != 221 && result != 223 && verdict->reason >= KG101_NO_CODE &&
@@ -299,7 +302,7 @@ static void diagnose(const struct kgi_call *call, struct kgi_kernel *kernel)
         kgi_judge(d.codes, d.code_count, &d.host, &d.verdict);
     if (may_be_family(call) && d.verdict.answer != KGI_NONE)
         return;
-    d.reason = reason_of(&d.verdict, call->result);
+    d.reason = reason_of(&d.verdict, call->result, d.unreadable);
     d.query = call->use == KGI_USE_QUERY || (kernel->image && is_probe(call, kernel));
     d.not_used_yet = call->unused;
     d.kernel = kernel->name;
