@@ -57,21 +57,31 @@ static void add_folded(struct kgi_text *out, const char *name)
 }
 
 /* Long C++ names get the short form where they stand in a sentence; a line of its own has all. */
-static bool add_kernel(struct kgi_text *out, const char *mangled, bool whole)
+bool kgi_report_kernel(struct kgi_text *out, const char *mangled)
 {
     char name[2048];
     KGI_TEXT(folded, LONG_KERNEL);
 
     kgi_demangle(mangled, name, sizeof name);
-    if (whole || strlen(name) <= LONG_KERNEL) {
+    if (strlen(name) <= LONG_KERNEL) {
         kgi_text_add_safe(out, name);
-        return false;
+        return true;
     }
     add_folded(&folded, name);
     kgi_text_add_safe(out, folded.at);
     if (folded.cut)
         kgi_text_add(out, "...");
-    return true;
+    return false;
+}
+
+static void add_whole_kernel(struct kgi_text *out, const char *mangled)
+{
+    char name[2048];
+
+    kgi_demangle(mangled, name, sizeof name);
+    label(out, "kernel");
+    kgi_text_add_safe(out, name);
+    kgi_text_add(out, "\n");
 }
 
 /* "of udf_ext.so", "built in memory by libtorch.so" */
@@ -86,7 +96,7 @@ static void add_who(struct kgi_text *out, const struct kgi_diagnosis *d, bool *f
 
     if (d->kernel && !d->not_used_yet) {
         kgi_text_add(out, "kernel ");
-        *folded = add_kernel(out, d->kernel, false);
+        *folded = !kgi_report_kernel(out, d->kernel);
         return;
     }
     kgi_text_add(out, d->not_used_yet ? "the code in " : "a kernel of ");
@@ -215,6 +225,10 @@ static void need_readable(struct kgi_text *out, const struct kgi_diagnosis *d,
 
     bool new_enough = d->host.cuda_version && needs <= d->host.cuda_version;
 
+    if (d->unreadable) {
+        kgi_text_add(out, "an undamaged image");
+        return;
+    }
     if (c && (d->verdict.reason == KGI_OK || d->verdict.reason == KG201_WILL_JIT) && new_enough) {
         kgi_text_add(out, "an image in a form this call takes, and undamaged; its %s code would fit",
                      code_name(c, name, sizeof name));
@@ -386,9 +400,7 @@ static void add_failure(struct kgi_text *out, const struct kgi_diagnosis *d)
     add_why(out, d);
     kgi_text_add(out, "\n");
     if (folded) {
-        label(out, "kernel");
-        add_kernel(out, d->kernel, true);
-        kgi_text_add(out, "\n");
+        add_whole_kernel(out, d->kernel);
     } else if (!d->kernel && d->kernels) {
         label(out, "kernel");
         kgi_text_add(out, "not known which; the image has ");

@@ -274,6 +274,7 @@ void kgi_tell(const struct kgi_diagnosis *d)
 void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel)
 {
     struct desk *desk = kgi_pages_get(sizeof *desk);
+    struct kgi_verdict said = d->verdict;
 
     if (!desk) {
         kgi_tell(d);
@@ -281,6 +282,8 @@ void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel)
     }
     desk->frame_count = kgi_stack(desk->frames, FRAMES_MOST, true);
     name_kernel(d, desk, kernel->image);
+    if (d->kernel)
+        d->kernel = kgi_name(d->kernel); /* outlives the desk */
     if (kgi_python_stack(desk->python, sizeof desk->python))
         d->python = desk->python;
     draw_stack(desk);
@@ -288,7 +291,8 @@ void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel)
         d->stack = desk->stack;
     if (d->library && kgi_package_of(d->library, desk->package, sizeof desk->package))
         d->package = desk->package;
-    kgi_advice(d->library, d->codes, d->code_count, &d->host, &d->verdict, desk->help,
+    said.reason = d->reason; /* what the driver's own result decided */
+    kgi_advice(d->library, d->codes, d->code_count, &d->host, &said, desk->help,
                sizeof desk->help);
     if (desk->help[0])
         d->help = desk->help;
