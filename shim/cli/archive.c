@@ -112,34 +112,54 @@ static uint64_t number(const uint8_t *at, size_t size)
     return n;
 }
 
-/* Whether libarchive may read the directory at the end of the file: it is there, and not too large. */
-static bool has_directory(const struct kgi_node *node)
+/* Where the directory of a zip begins and ends; false when nothing says so. */
+static bool find_directory(const struct kgi_node *node, uint64_t *begin, uint64_t *end)
 {
     size_t size = node->size < TAIL ? (size_t)node->size : TAIL, i;
-    uint64_t end, begin = UINT64_MAX;
     uint8_t *tail = malloc(size + 1), far[56];
+    bool found = false;
 
-    if (!tail || size < 22 ||
-        pread(node->fd, tail, size, (off_t)(node->size - size)) != (ssize_t)size) {
-        free(tail);
+    if (tail && size >= 22 &&
+        pread(node->fd, tail, size, (off_t)(node->size - size)) == (ssize_t)size) {
+        for (i = size - 22; i > 0 && memcmp(tail + i, "PK\5\6", 4) != 0; i--)
+            ;
+        found = memcmp(tail + i, "PK\5\6", 4) == 0;
+        *end = node->size - size + i;
+        *begin = number(tail + i + 16, 4);
+        if (*begin == UINT32_MAX && i >= 20 && memcmp(tail + i - 20, "PK\6\7", 4) == 0 &&
+            pread(node->fd, far, sizeof far, (off_t)number(tail + i - 12, 8)) == sizeof far)
+            *begin = number(far + 48, 8);
+    }
+    free(tail);
+    return found;
+}
+
+/* Whether libarchive may read the directory at the end of the file: it is there, and not too large. */
+static bool has_directory(const struct kgi_archive *x)
+{
+    const struct kgi_node *node = x->node;
+    uint64_t begin, end;
+    char magic[4];
+
+    if (!find_directory(node, &begin, &end)) {
+        kgi_walk_error(x->walk, node->path,
+                       "a zip without an end record, as if cut off: read from member to member");
         return false;
     }
-    for (i = size - 22; i > 0 && memcmp(tail + i, "PK\5\6", 4) != 0; i--)
-        ;
-    end = node->size - size + i;
-    if (memcmp(tail + i, "PK\5\6", 4) == 0)
-        begin = number(tail + i + 16, 4);
-    if (begin == UINT32_MAX && i >= 20 && memcmp(tail + i - 20, "PK\6\7", 4) == 0 &&
-        pread(node->fd, far, sizeof far, (off_t)number(tail + i - 12, 8)) == sizeof far)
-        begin = number(far + 48, 8);
-    free(tail);
-    return begin <= end && end - begin <= DIRECTORY;
+    if (begin != end && (begin > end || pread(node->fd, magic, 4, (off_t)begin) != 4 ||
+                         memcmp(magic, "PK\1\2", 4) != 0)) {
+        kgi_walk_error(x->walk, node->path,
+                       "no directory at byte %llu, where the end record says: read from member to "
+                       "member", (unsigned long long)begin);
+        return false;
+    }
+    return end - begin <= DIRECTORY;
 }
 
 static bool set_up(struct kgi_archive *x)
 {
     struct archive *a = x->a;
-    bool seeks = x->node->fd >= 0, by_directory = seeks && x->form == KGI_ZIP && has_directory(x->node);
+    bool seeks = x->node->fd >= 0, by_directory = seeks && x->form == KGI_ZIP && has_directory(x);
     int bad = 0;
 
     if (x->form == KGI_ZIP)
@@ -205,9 +225,20 @@ bool kgi_archive_whole(const struct kgi_archive *x)
 
 /* ---- members -------------------------------------------------------------------------------------------------- */
 
-static void complain(struct kgi_archive *x)
+/* zlib's number for "more input was expected". */
+static const char *reason(const struct kgi_archive *x)
 {
-    const char *text = archive_error_string(x->a), *name = x->member.name;
+    const char *text = archive_error_string(x->a);
+
+    if (!text)
+        return "cannot be read";
+    return strcmp(text, "ZIP decompression failed (-5)") == 0 ? "cut off" : text;
+}
+
+/* after: it is not the member at hand but what comes behind it. */
+static void complain(struct kgi_archive *x, bool after)
+{
+    const char *name = x->member.name;
     uint64_t at = x->at;
 
     x->damaged = true;
@@ -215,9 +246,9 @@ static void complain(struct kgi_archive *x)
         return;
     if (x->form != KGI_PACKED)
         at = (uint64_t)archive_filter_bytes(x->a, 0) + x->from;
-    kgi_walk_error(x->walk, x->node->path, "%s%s%s%s, at byte %llu%s", name ? "\"" : "",
-                   name ? name : "", name ? "\": " : "", text ? text : "cannot be read",
-                   (unsigned long long)at,
+    kgi_walk_error(x->walk, x->node->path, "%s%s%s%s%s, at byte %llu%s",
+                   after && name ? "after " : "", name ? "\"" : "", name ? name : "",
+                   name ? "\": " : "", reason(x), (unsigned long long)at,
                    x->dead ? "; the rest is not read" : "");
 }
 
@@ -246,7 +277,7 @@ static ssize_t member_read(void *context, void *to, size_t size)
     if (n < 0) {
         x->dead = n == ARCHIVE_FATAL;
         x->open_member = false;
-        complain(x);
+        complain(x, false);
         return -EBADMSG;
     }
     return account(x, (size_t)n) ? n : -EBADMSG;
@@ -264,7 +295,7 @@ static void pass_in_pieces(struct kgi_archive *x)
             return;
     if (result != ARCHIVE_EOF) {
         x->dead = result == ARCHIVE_FATAL;
-        complain(x);
+        complain(x, false);
     }
 }
 
@@ -277,7 +308,7 @@ static void pass_over(struct kgi_archive *x)
         pass_in_pieces(x);
     } else if (archive_read_data_skip(x->a) < ARCHIVE_WARN) {
         x->dead = true;
-        complain(x);
+        complain(x, false);
     }
 }
 
@@ -316,13 +347,16 @@ static int describe(struct kgi_archive *x)
     const char *hard = text_of(archive_entry_hardlink(e), archive_entry_hardlink_utf8(e));
     const char *link = hard ? hard : text_of(archive_entry_symlink(e), archive_entry_symlink_utf8(e));
 
+    /* ar writes modes without a type: 644. */
+    mode_t type = archive_entry_filetype(e);
+
     free(m->name);
     free(m->link);
     *m = (struct kgi_member){
         .name = clean(name ? name : "(a name that cannot be read)"),
         .link = link ? strdup(link) : NULL,
-        .regular = archive_entry_filetype(e) == AE_IFREG && !hard,
-        .folder = archive_entry_filetype(e) == AE_IFDIR,
+        .regular = (type == AE_IFREG || type == 0) && !hard,
+        .folder = type == AE_IFDIR,
         .hard = hard != NULL,
         .size = archive_entry_size_is_set(e) ? (uint64_t)archive_entry_size(e) : 0,
         .place = (uint64_t)archive_read_header_position(x->a) + x->from,
@@ -338,13 +372,25 @@ static void no_archive(struct kgi_archive *x)
         archive_errno(x->a) == NOT_ITS_FORMAT)
         kgi_walk_error(x->walk, x->node->path, "compressed, but no tar is inside");
     else if (x->form != KGI_PACKED || x->node->named)
-        complain(x);
+        complain(x, false);
     x->damaged = true;
+}
+
+/* A tar goes on at the next header that is whole. */
+static int find_header(struct kgi_archive *x)
+{
+    int result = x->dead ? ARCHIVE_FATAL : archive_read_next_header(x->a, &x->entry);
+
+    if (result == ARCHIVE_RETRY)
+        complain(x, true);
+    while (result == ARCHIVE_RETRY && account(x, 0))
+        result = archive_read_next_header(x->a, &x->entry);
+    return result;
 }
 
 static bool next_header(struct kgi_archive *x)
 {
-    int result = x->dead ? ARCHIVE_FATAL : archive_read_next_header(x->a, &x->entry);
+    int result = find_header(x);
     bool first = x->first;
 
     x->first = false;
@@ -356,7 +402,7 @@ static bool next_header(struct kgi_archive *x)
     if (first)
         no_archive(x);
     else
-        complain(x);
+        complain(x, true);
     return false;
 }
 
