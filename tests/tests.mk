@@ -7,13 +7,18 @@ FLOORS_code := base code
 FLOORS_rules := base code rules
 FLOORS_report := base code rules report
 FLOORS_watch := base code rules report watch
+FLOORS_cli := base code rules report cli
+# The shared libarchive has the writers too, which tests make archives with.
+UNIT_LIBS_cli = -larchive $(CLI_LIBS)
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 room_of = $(firstword $(subst _, ,$(1)))
-objects_of = $(foreach r,$(FLOORS_$(1)),$(patsubst %.c,$(OBJDIR)/%.o,$(wildcard shim/$(r)/*.c)))
+# A command's main.c has a main() of its own.
+objects_of = $(foreach r,$(FLOORS_$(1)),$(patsubst %.c,$(OBJDIR)/%.o,\
+    $(filter-out %/main.c,$(wildcard shim/$(r)/*.c))))
 define UNIT_RULE
 $(OBJDIR)/unit/$(1): $(OBJDIR)/tests/unit/$(1).o $$(call objects_of,$(call room_of,$(1)))
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) -o $$@ $$^ $$(SAN_FLAGS) -lcmocka $$(STATIC_LIBS)
+	$$(Q)$$(CC) -o $$@ $$^ $$(SAN_FLAGS) -lcmocka $$(UNIT_LIBS_$(call room_of,$(1))) $$(STATIC_LIBS)
 endef
 $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 
