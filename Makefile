@@ -24,7 +24,7 @@ SAN_LIBS := $(if $(findstring address,$(SAN)),-lasan) $(if $(findstring undefine
 # dlsym runs before the sanitizers are set up.
 $(OBJDIR)/shim/base/object.o $(OBJDIR)/shim/doors/resolve.o: SAN_FLAGS :=
 
-ROOMS := base code rules report watch doors
+ROOMS := base code rules jit report watch doors
 SRC := $(foreach room,$(ROOMS),$(wildcard shim/$(room)/*.c))
 ASM := $(wildcard shim/doors/*_$(ARCH).S)
 OBJ := $(SRC:%.c=$(OBJDIR)/%.o) $(ASM:%.S=$(OBJDIR)/%.o)
@@ -62,7 +62,7 @@ $(OBJDIR)/libkguard.so: $(OBJ) $(OBJDIR)/libkguard.map
 	    -nostdlib $(STATIC_LIBS) $(SAN_LIBS) -lgcc -lc
 
 # Static, PIC archives; each is decided by the gates in tests/gates.
-STATIC_LIBS = -l:liblz4.a -l:libzstd.a /usr/lib/llvm-14/lib/libunwind.a -l:libsupc++.a
+STATIC_LIBS = -l:liblz4.a -l:libzstd.a -l:libmd.a /usr/lib/llvm-14/lib/libunwind.a -l:libsupc++.a
 
 # The command's alone. With the readers it uses, libarchive needs no more than these.
 CLI_LIBS = -l:libarchive.a -l:libjansson.a -l:libnettle.a -l:liblzma.a -l:libzstd.a -l:libbz2.a -l:libz.a

@@ -5,6 +5,7 @@
 FLOORS_base := base
 FLOORS_code := base code
 FLOORS_rules := base code rules
+FLOORS_jit := base code rules jit
 FLOORS_report := base code rules report
 FLOORS_watch := base code rules report watch
 FLOORS_cli := base code rules report cli

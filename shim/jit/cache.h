@@ -100,6 +100,10 @@ struct kgi_entry {
 
 /* Parses and proves an entry: GOOD (also for a failure), DAMAGED or NEWER. */
 enum kgi_entry_state kgi_entry_read(struct kgi_bytes file, struct kgi_entry *out);
+/* The same from its first KGI_ENTRY_HEADER bytes: payload.at stays NULL, and nothing is proven. */
+enum kgi_entry_state kgi_entry_head(struct kgi_bytes start, struct kgi_entry *out);
+/* What tells compilers apart in a file name. */
+void kgi_compiler_id(const struct kgi_compiler *by, uint8_t out[8]);
 /* The bytes before the payload. size >= KGI_ENTRY_HEADER. Returns their number. */
 #define KGI_ENTRY_HEADER 1024
 size_t kgi_entry_header(const struct kgi_cache_key *key, const struct kgi_compiler *by, bool failure,

@@ -9,7 +9,7 @@ for tool in $cc qemu-aarch64; do
 done
 out=$OBJDIR/aarch64
 root=$out/root
-if [ ! -e "$root/usr/lib/llvm-14/lib/libunwind.a" ]; then
+if [ ! -e "$root/usr/lib/aarch64-linux-gnu/libmd.a" ]; then
     mkdir -p "$out/apt/lists/partial" "$out/apt/cache/archives/partial" "$root"
     cd "$out/apt"
     : >status
@@ -22,7 +22,9 @@ Dir::Cache "$PWD/cache";
 APT::Sandbox::User "root";
 EOF
     export APT_CONFIG=$PWD/conf
-    if ! { apt-get -qq update && apt-get -qq download liblz4-dev libzstd-dev libunwind-14-dev; }; then
+    packages="liblz4-dev libzstd-dev libmd-dev libunwind-14-dev"
+    # shellcheck disable=SC2086 # a list of words
+    if ! { apt-get -qq update && apt-get -qq download $packages; }; then
         echo "no arm64 packages to be had"
         exit 77
     fi
@@ -33,9 +35,10 @@ EOF
 fi
 lib=$root/usr/lib/aarch64-linux-gnu
 unset MAKEFLAGS MAKELEVEL SAN
-# The headers of lz4 and zstd are the same for every processor; libunwind.h too.
+# The headers of lz4, zstd, libmd and xxHash are the same for every processor; libunwind.h too.
 make --no-print-directory OBJDIR="$out" CC=$cc "$out/libkguard.so" \
-    STATIC_LIBS="$lib/liblz4.a $lib/libzstd.a $root/usr/lib/llvm-14/lib/libunwind.a -l:libsupc++.a"
+    STATIC_LIBS="$lib/liblz4.a $lib/libzstd.a $lib/libmd.a \
+        $root/usr/lib/llvm-14/lib/libunwind.a -l:libsupc++.a"
 so=$out/libkguard.so
 
 [ "$(readelf -dW "$so" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')" = libc.so.6 ]
