@@ -7,16 +7,22 @@
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SRC := $(wildcard shim/code/*.c) shim/base/memory.c
 FUZZ_OBJ := $(FUZZ_SRC:%.c=$(OBJDIR)/%.o)
-FUZZ_LIBS := -l:liblz4.a -l:libzstd.a
+FUZZ_LIBS = $(CLI_LIBS) -l:liblz4.a -l:libzstd.a
+# Those of the walk need it too.
+FUZZ_WALK := $(patsubst %,shim/cli/%.c,set walk archive oci hide image layers record process)
+FUZZ_MORE_archive := $(FUZZ_WALK)
+FUZZ_MORE_oci := $(FUZZ_WALK)
+FUZZ_MORE_maps := $(FUZZ_WALK)
 FUZZ_TIME ?= 60
 CLANG ?= clang
 
 define FUZZ_RULE
-$(OBJDIR)/fuzz/replay_$(1): $(OBJDIR)/tests/fuzz/fuzz_$(1).o $(OBJDIR)/tests/fuzz/replay.o $(FUZZ_OBJ)
+$(OBJDIR)/fuzz/replay_$(1): $(OBJDIR)/tests/fuzz/fuzz_$(1).o $(OBJDIR)/tests/fuzz/replay.o $(FUZZ_OBJ) \
+    $(FUZZ_MORE_$(1):%.c=$(OBJDIR)/%.o)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) -o $$@ $$^ $$(SAN_FLAGS) $$(FUZZ_LIBS)
 
-$(OBJDIR)/fuzz/fuzz_$(1): tests/fuzz/fuzz_$(1).c tests/fuzz/exercise.h $(FUZZ_SRC)
+$(OBJDIR)/fuzz/fuzz_$(1): tests/fuzz/fuzz_$(1).c tests/fuzz/exercise.h $(FUZZ_SRC) $(FUZZ_MORE_$(1))
 	@mkdir -p $$(@D)
 	$$(Q)$$(CLANG) -O1 -g -D_GNU_SOURCE -Iinclude -Ishim -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined -o $$@ $$(filter %.c,$$^) $$(FUZZ_LIBS)
