@@ -197,7 +197,8 @@ static void add_call(struct line *l, const struct kgi_diagnosis *d)
 
 size_t kgi_report_json(const struct kgi_diagnosis *d, struct kgi_text *out)
 {
-    static const char *const events[] = {"failure", "module", "followup", "summary"};
+    static const char *const events[] = {"failure", "module", "followup", "summary",
+                                         "jit"};
     struct line l = {out, 0, false};
     struct timespec now = {0, 0};
 
@@ -217,6 +218,7 @@ size_t kgi_report_json(const struct kgi_diagnosis *d, struct kgi_text *out)
     begin(&l, "time");
     kgi_text_add(out, "%lld.%03d", (long long)now.tv_sec, (int)(now.tv_nsec / 1000000));
     end(&l);
+    add_string(&l, "action", d->action);
     add_kernel(&l, d);
     add_image(&l, d);
     add_device(&l, d);

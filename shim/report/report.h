@@ -8,7 +8,8 @@
 #include "../base/base.h"
 #include "../rules/rules.h"
 
-enum kgi_event { KGI_EVENT_FAILURE, KGI_EVENT_MODULE, KGI_EVENT_FOLLOWUP, KGI_EVENT_SUMMARY };
+enum kgi_event { KGI_EVENT_FAILURE, KGI_EVENT_MODULE, KGI_EVENT_FOLLOWUP, KGI_EVENT_SUMMARY,
+                 KGI_EVENT_JIT };
 
 /* Everything known about one event. NULL or 0 = not known; such lines are left out, never guessed.
  * All memory is borrowed for the call. */
@@ -52,7 +53,8 @@ struct kgi_diagnosis {
     const char *help;
     const char *log;          /* JIT log or other evidence, may hold several lines */
     uint64_t count;           /* how often seen in all, for FOLLOWUP and SUMMARY */
-    const char *message;      /* FOLLOWUP and SUMMARY: the sentence itself */
+    const char *message;      /* FOLLOWUP, SUMMARY and JIT: the sentence itself */
+    const char *action;       /* JIT: hit, compile, compiled, failed, refused, summary */
 };
 
 /* ---- text.c --------------------------------------------------------------------------------------- */
