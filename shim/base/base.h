@@ -26,6 +26,7 @@ struct kgi_options {
     enum kgi_level log;    /* KGUARD_LOG */
     bool json;             /* KGUARD_LOG_FORMAT=json */
     bool abort_on_error;   /* KGUARD_ON_ERROR=abort */
+    bool error_text;       /* KGUARD_ERROR_TEXT=1 */
     char log_file[512];    /* KGUARD_LOG_FILE, %p and %h not yet expanded; "" = stderr */
     char target[16];       /* KGUARD_TARGET as given; "" = the device */
     enum kgi_jit jit;      /* KGUARD_JIT */

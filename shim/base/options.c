@@ -30,6 +30,9 @@
         keep(o->target, sizeof o->target, value, &bad))                                            \
     ROW("KGUARD_ON_ERROR", "report|abort", "report", "abort: ends the program after a report",     \
         o->abort_on_error = choice == 1)                                                           \
+    ROW("KGUARD_ERROR_TEXT", "0|1", "1",                                                           \
+        "1: CUDA's own error texts name the kernel and library that a report was about",           \
+        o->error_text = choice == 1)                                                               \
     ROW("KGUARD_JIT", "off|auto|force", "off",                                                     \
         "auto: PTX is compiled once and kept; force: also where there is code for the GPU, in "    \
         "the libraries that KGUARD_JIT_ONLY names",                                                \

@@ -69,6 +69,8 @@ static bool before_any_use(const struct kgi_call *call)
 
 static void failed(struct kgi_call *call, const struct kgi_kernel *kernel)
 {
+    if (kgi_error_is_consequence(call->result) && !(kgi_thread_word & KGI_DEPTH))
+        kgi_failure_follows(call->api, call->result);
     if (!kgi_failure_family(call->result))
         return;
     if (kgi_thread_word & KGI_DEPTH) {
@@ -141,6 +143,13 @@ static KGI_SLOW void listed(void *const *handles, unsigned room, void *container
         found(handles[i], container, NULL);
 }
 
+static KGI_SLOW const char *text_of(int error, const char *plain)
+{
+    if (kgi_error_is_consequence(error))
+        kgi_failure_follows("cuGetErrorString", error);
+    return kgi_error_text(error, plain);
+}
+
 /* ---- what doors.def's last column stands for ------------------------------------------------------------- */
 
 /* Only words are handed over: a wrapper keeps nothing on its stack that a good call does not need. */
@@ -189,6 +198,9 @@ static KGI_SLOW void listed(void *const *handles, unsigned room, void *container
 #define LAUNCH(handle)                                                                             \
     if (KGI_UNLIKELY(result != CUDA_SUCCESS))                                                      \
     failed_handle(CALLED, KGI_USE_LAUNCH, FROM, handle, NULL)
+#define TEXT(error, text)                                                                          \
+    if (result == CUDA_SUCCESS && text && !kgi_options()->off)                                     \
+    *text = text_of((int)error, *text)
 
 /* Out-parameters are looked at after success alone, and may be NULL. */
 #define HANDLE(p) (result == CUDA_SUCCESS && (p) ? (const void *)*(p) : NULL)

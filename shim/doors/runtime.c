@@ -207,6 +207,8 @@ static KGI_SLOW void failed(const char *api, int result, enum kgi_use use, const
     }
     if (name && !kernel.name)
         kernel.name = kgi_name(name);
+    if (use == KGI_USE_LAUNCH && kgi_error_is_consequence(result))
+        kgi_thread_launched();
     kgi_failure(&call, &kernel);
     if (kgi_failure_family(result)) {
         if (!handle && use == KGI_USE_LAUNCH)
@@ -253,6 +255,16 @@ static KGI_SLOW void found(const void *handle, const void *container, const char
     remember(handle, r);
 }
 
+static KGI_SLOW void checked(const char *api, int result)
+{
+    int saved = errno;
+
+    kgi_thread_checked(api, result);
+    if (kgi_error_is_consequence(result) && !kgi_options()->off)
+        kgi_failure_follows(api, result);
+    errno = saved;
+}
+
 /* ---- what doors.def's last columns stand for ----------------------------------------------------------------- */
 
 #define STUB(f) runtime_of_stub(f, __builtin_return_address(0))
@@ -278,8 +290,8 @@ static KGI_SLOW void found(const void *handle, const void *container, const char
         found(*to, container, name, r);                                                            \
     NOTE(KGI_USE_FIND, container, name, false)
 #define CHECKED                                                                                    \
-    if (PENDING)                                                                                   \
-    kgi_thread_checked(name_of, result)
+    if (PENDING || KGI_UNLIKELY(result != 0))                                                      \
+    checked(name_of, result)
 
 /* Both APIs give "not initialised" the number 3: what a call without any runtime answers. */
 #define NOT_INITIALIZED 3
@@ -384,15 +396,17 @@ static const char *error_text(struct runtime *r, enum runtime_door door, int err
 {
     const char *(*original)(int) = r ? (const char *(*)(int))r->original[door] : NULL;
 
-    if (PENDING)
-        kgi_thread_checked(names[door], error);
+    if (PENDING || kgi_error_is_consequence(error))
+        checked(names[door], error);
     return original ? original(error) : NULL;
 }
 
 KGI_EXPORT const char *cudaGetErrorString(int error);
 KGI_EXPORT const char *cudaGetErrorString(int error)
 {
-    return error_text(CALLER, R_cudaGetErrorString, error);
+    const char *text = error_text(CALLER, R_cudaGetErrorString, error);
+
+    return kgi_options()->off ? text : kgi_error_text(error, text);
 }
 
 KGI_EXPORT const char *cudaGetErrorName(int error);

@@ -63,6 +63,9 @@ struct kgi_diagnosis {
  * length. FAILURE: the block; the others: one line each. */
 size_t kgi_report_text(const struct kgi_diagnosis *d, struct kgi_text *out);
 
+/* A kernel's name as it stands in a sentence: demangled, a long one without its parameters; false then. */
+bool kgi_report_kernel(struct kgi_text *out, const char *mangled);
+
 /* ---- holds.c -------------------------------------------------------------------------------------- */
 
 /* "SASS sm_60 sm_90a; PTX compute_80 (ISA 7.4, zstd)": every target held, packing and versions where

@@ -160,20 +160,32 @@ static uint64_t quick_key(const struct kgi_call *call, const struct kgi_image *i
     return (k ^ (uint64_t)call->result << 52 ^ (uint64_t)group_of(call) << 61) | 1;
 }
 
+/* From now on the text of this thread's error names who caused it; not for what a program asks that
+ * expects a failure, nor for an image nobody has used yet. */
+static void name_in_text(const struct kgi_call *call, const struct kgi_kernel *kernel, bool query)
+{
+    if (!call->unused)
+        kgi_error_caused(call->result, query ? NULL : kernel);
+}
+
 /* Whether this image failed in this way before; then it is only counted. */
-static bool seen_quickly(const struct kgi_call *call, const struct kgi_image *image)
+static bool seen_quickly(const struct kgi_call *call, const struct kgi_kernel *kernel)
 {
     struct seen *s;
 
-    if (!image)
+    if (!kernel->image)
         return false;
     kgi_lock(&said.lock);
     own_state();
-    s = (struct seen *)(uintptr_t)kgi_map_get(&said.quick, quick_key(call, image));
+    s = (struct seen *)(uintptr_t)kgi_map_get(&said.quick, quick_key(call, kernel->image));
     kgi_unlock(&said.lock);
-    if (s)
-        atomic_fetch_add_explicit(&s->count, 1, memory_order_relaxed);
-    return s != NULL;
+    if (!s)
+        return false;
+    atomic_fetch_add_explicit(&s->count, 1, memory_order_relaxed);
+    /* What was looked up and is not there may be a probe: its words, like its report, are the first's. */
+    if (call->use == KGI_USE_LAUNCH || call->result != 500)
+        name_in_text(call, kernel, call->use == KGI_USE_QUERY);
+    return true;
 }
 
 /* Counts one more of (library, reason, group); true when it is the first and is to be reported. */
@@ -309,8 +321,11 @@ static void diagnose(const struct kgi_call *call, struct kgi_kernel *kernel)
     d.api = call->api;
     d.result = call->result;
     d.result_text = row ? row->text : NULL;
-    if (is_news(call, kernel, &d))
+    if (is_news(call, kernel, &d)) {
         kgi_tell_failure(&d, kernel);
+        kernel->name = d.kernel;
+    }
+    name_in_text(call, kernel, d.query);
     if (kgi_options()->abort_on_error && !d.query && !d.not_used_yet)
         die();
 }
@@ -320,8 +335,10 @@ void kgi_failure(const struct kgi_call *call, const struct kgi_kernel *known)
     struct kgi_kernel kernel = *known;
     int saved = errno;
 
+    if (kgi_error_is_consequence(call->result))
+        kgi_failure_follows(call->api, call->result);
     if ((kgi_failure_family(call->result) || may_be_family(call)) && kgi_log_enabled(KGI_ERROR) &&
-        !seen_quickly(call, kernel.image))
+        !seen_quickly(call, &kernel))
         diagnose(call, &kernel);
     errno = saved;
 }
@@ -336,7 +353,7 @@ void kgi_failure_on_stack(void)
 
     if (kgi_log_enabled(KGI_ERROR) && kgi_host_current(&host, &ordinal)) {
         kernel.image = guilty_on_stack(&host);
-        if (kernel.image && !seen_quickly(&call, kernel.image))
+        if (kernel.image && !seen_quickly(&call, &kernel))
             diagnose(&call, &kernel);
     }
     errno = saved;
@@ -381,6 +398,52 @@ static void follow_up(const struct kgi_call *call, const struct kgi_kernel *kern
     kgi_tell(&d);
 }
 
+/* The first failure that was not checked, as words that outlive its image and its handles. */
+static struct {
+    struct kgi_call call;
+    const char *name;
+    const char *library;
+    _Atomic int state; /* 1 while being written, 2 there, 3 told */
+} unchecked;
+
+static void remember_unchecked(const struct kgi_call *call, const struct kgi_kernel *kernel)
+{
+    int none = 0;
+
+    if (!atomic_compare_exchange_strong(&unchecked.state, &none, 1))
+        return;
+    unchecked.call = (struct kgi_call){.api = call->api, .result = call->result};
+    unchecked.name = kernel->name ? kgi_name(kernel->name) : NULL;
+    unchecked.library = kgi_name(file_of(kernel));
+    atomic_store(&unchecked.state, 2);
+}
+
+void kgi_failure_follows(const char *api, int result)
+{
+    int there = 2, saved = errno;
+    char name[256] = "a kernel";
+    struct kgi_diagnosis d = {.event = KGI_EVENT_FOLLOWUP, .reason = KG204_UNCHECKED, .ordinal = -1};
+    KGI_TEXT(message, 768);
+
+    if (!kgi_log_enabled(KGI_WARN) ||
+        !atomic_compare_exchange_strong(&unchecked.state, &there, 3))
+        return;
+    d.kernel = unchecked.name;
+    d.api = api;
+    d.result = result;
+    if (unchecked.name)
+        kgi_demangle(unchecked.name, name, sizeof name);
+    kgi_text_add(&message, "%s = %d: likely a consequence of %s = %d for ", api, result,
+                 unchecked.call.api ? unchecked.call.api : "a launch", unchecked.call.result);
+    kgi_text_add_safe(&message, name);
+    kgi_text_add(&message, " of ");
+    kgi_text_add_safe(&message, unchecked.library);
+    kgi_text_add(&message, ", which was not checked: that kernel never ran");
+    d.message = message.at;
+    kgi_tell(&d);
+    errno = saved;
+}
+
 void kgi_failure_unchecked(const struct kgi_call *call, const struct kgi_kernel *kernel,
                            bool at_exit_now)
 {
@@ -399,6 +462,8 @@ void kgi_failure_unchecked(const struct kgi_call *call, const struct kgi_kernel 
     if (s)
         s->unchecked_told = true;
     kgi_unlock(&said.lock);
+    kgi_error_unchecked(kernel);
+    remember_unchecked(call, kernel);
     if (tell)
         follow_up(call, kernel,
                   at_exit_now ? ": the process ends and its thread never asked for the error; what "

@@ -130,9 +130,24 @@ void kgi_failure_unchecked(const struct kgi_call *call, const struct kgi_kernel 
 /* An error from an earlier call was returned by a later, innocent one. */
 void kgi_failure_surfaced(const char *api, const struct kgi_call *call,
                           const struct kgi_kernel *kernel);
+/* A result came back that kernels run into which work on what an earlier one should have written; says
+ * so where such an earlier one failed unchecked. */
+void kgi_failure_follows(const char *api, int result);
 /* One line for an image given to the driver that has no SASS for a GPU of this machine or for
  * KGUARD_TARGET. */
 void kgi_module(struct kgi_image *image);
+
+/* ---- errors.c: the texts of errors ------------------------------------------------------------------ */
+
+/* This thread's failure with this result was diagnosed as the kernel's, or its image's; NULL: as nobody's
+ * fault. */
+void kgi_error_caused(int result, const struct kgi_kernel *kernel);
+/* The kernel's failure was never checked. Whether a result is what kernels come to after such a one. */
+void kgi_error_unchecked(const struct kgi_kernel *kernel);
+bool kgi_error_is_consequence(int result);
+/* plain, the CUDA library's own text for a result, or one that starts with it and names the offender;
+ * lives for ever. Takes no lock but for the first use of a text. */
+const char *kgi_error_text(int result, const char *plain);
 
 /* ---- tell.c: a diagnosis, put together and written ---------------------------------------------------- */
 

@@ -720,6 +720,10 @@ API const char *cudaGetErrorString(cudaError_t error)
         return "PTX JIT compilation was disabled";
     case 500:
         return "named symbol not found";
+    case 700:
+        return "an illegal memory access was encountered";
+    case 719:
+        return "unspecified launch failure";
     default:
         return "unrecognized error code";
     }

@@ -37,7 +37,7 @@ static bool are_defaults(void)
 {
     const struct kgi_options *o = kgi_options();
 
-    return !o->off && o->log == KGI_WARN && !o->json && !o->abort_on_error && !o->log_file[0] &&
+    return !o->off && o->log == KGI_WARN && !o->json && !o->abort_on_error && o->error_text && !o->log_file[0] &&
            !o->target[0] && o->jit == KGI_JIT_OFF && !o->jit_only[0] && !o->ptxas[0] &&
            !strcmp(o->cache_dir, "/home/x/.cache/kguard") && !o->cache_ro[0] &&
            o->cache_max == (uint64_t)2 << 30;
@@ -71,6 +71,11 @@ static bool is_silent(void)
 static bool is_json(void)
 {
     return kgi_options()->json;
+}
+
+static bool has_plain_texts(void)
+{
+    return !kgi_options()->error_text;
 }
 
 static bool is_abort(void)
@@ -155,6 +160,7 @@ static void values(void **state)
         {"KGUARD_LOG_FILE", "/tmp/%p.log", has_file},
         {"KGUARD_TARGET", "sm_120", has_target},
         {"KGUARD_ON_ERROR", "abort", is_abort},
+        {"KGUARD_ERROR_TEXT", "0", has_plain_texts},
         {"KGUARD_JIT", "force", is_forced},
         {"KGUARD_JIT", "off", defaults_silently},
         {"KGUARD_JIT", "yes", defaults_with_complaint},
