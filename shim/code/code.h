@@ -131,6 +131,9 @@ int kgi_ptx_read(struct kgi_bytes text, struct kgi_ptx *out);
 int kgi_ptx_head(struct kgi_bytes text, struct kgi_ptx *out);
 int kgi_ptx_kernels(struct kgi_bytes text,
                     int (*each)(const char *mangled, int registers, void *context), void *context);
+/* The .global and .const variables of the module that the text defines; registers is 0. */
+int kgi_ptx_variables(struct kgi_bytes text,
+                      int (*each)(const char *name, int registers, void *context), void *context);
 
 /* ---- cubin.c --------------------------------------------------------------------------------------- */
 

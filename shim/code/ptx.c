@@ -278,3 +278,56 @@ int kgi_ptx_kernels(struct kgi_bytes text, int (*each)(const char *, int, void *
         result = call_with_string(name, each, context);
     return result;
 }
+
+/* ---- variables ------------------------------------------------------------------------------------- */
+
+/* The name in ".global .align 4 .b8 name[32]", ".const .u32 a = 1;": the last word before what ends a
+ * declarator. Attributes and alignments stand before it. */
+static struct token variable_name(struct cursor *c)
+{
+    struct token t, name = {c->at, 0};
+    size_t depth = 0;
+
+    while ((t = next_token(c)).size) {
+        if (is(t, "("))
+            depth++;
+        else if (is(t, ")"))
+            depth -= depth > 0;
+        else if (!depth && (is(t, "[") || is(t, "=") || is(t, ";") || is(t, ",")))
+            break;
+        else if (!depth && *t.at != '.')
+            name = t;
+    }
+    return name;
+}
+
+/* The next variable of the module: .global or .const outside of every body, and not .extern. */
+static struct token next_variable(struct cursor *c)
+{
+    struct token t;
+    bool external = false;
+    size_t depth = 0;
+
+    while ((t = next_token(c)).size) {
+        if (is(t, "{"))
+            depth++;
+        else if (is(t, "}"))
+            depth -= depth > 0;
+        else if (!depth && (is(t, ".global") || is(t, ".const")) && !external)
+            return variable_name(c);
+        external = is(t, ".extern");
+    }
+    return t;
+}
+
+int kgi_ptx_variables(struct kgi_bytes text, int (*each)(const char *, int, void *), void *context)
+{
+    struct cursor c = start_of(text);
+    struct kgi_ptx head;
+    struct token name;
+    int result = read_head(&c, &head);
+
+    while (result == 0 && (name = next_variable(&c)).size)
+        result = call_with_string(name, each, context);
+    return result;
+}

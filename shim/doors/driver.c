@@ -30,6 +30,7 @@ static void start(void)
     kgi_driver_keep();
     kgi_machine_ready();
     kgi_drvlog_start();
+    kgi_jit_start();
     kgi_audit();
 }
 
@@ -42,6 +43,7 @@ static void __attribute__((destructor)) finish(void)
     /* The settings are read last: a process without CUDA makes no system call of ours. */
     if (!kgi_machine_is_ready() && !kgi_object_named("libcuda.so", &driver))
         return;
+    kgi_jit_finish();
     if (kgi_options()->off || !kgi_log_enabled(KGI_INFO))
         return;
     if (kgi_machine_is_ready())
@@ -98,7 +100,7 @@ static KGI_SLOW void failed_handle(const char *api, int result, enum kgi_use use
 }
 
 static KGI_SLOW void loaded(const char *api, int result, const void *caller, const void *handle,
-                            const void *data, const char *file)
+                            const void *data, const char *file, bool ours)
 {
     struct kgi_call call = {
         .api = api, .result = result, .use = KGI_USE_LOAD, .caller = caller};
@@ -113,7 +115,8 @@ static KGI_SLOW void loaded(const char *api, int result, const void *caller, con
         } else {
             kgi_machine_ready();
             kgi_handle_set(handle, kernel.image, NULL);
-            kgi_module(kernel.image);
+            if (!ours) /* what was loaded needs no JIT */
+                kgi_module(kernel.image);
         }
         kgi_image_end_load(kernel.image, result == 0);
     }
@@ -162,17 +165,21 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
 #define FOUND(p)                                                                                   \
     if (result == CUDA_SUCCESS && p && *p && !kgi_options()->off)                                  \
     *p = kgi_driver_door_of(*p)
-#define LOAD(handle, image) loaded(CALLED, FROM, HANDLE(handle), image, NULL)
-#define LOAD_FILE(handle, path) loaded(CALLED, FROM, HANDLE(handle), NULL, path)
+#define LOAD(handle, image) loaded(CALLED, FROM, HANDLE(handle), image, NULL, ours)
+#define LOAD_FILE(handle, path) loaded(CALLED, FROM, HANDLE(handle), NULL, path, ours)
 #define ADD(image)                                                                                 \
     if (result != CUDA_SUCCESS)                                                                    \
-    loaded(CALLED, FROM, NULL, image, NULL)
+    loaded(CALLED, FROM, NULL, image, NULL, false)
 #define ADD_FILE(path)                                                                             \
     if (result != CUDA_SUCCESS)                                                                    \
-    loaded(CALLED, FROM, NULL, NULL, path)
+    loaded(CALLED, FROM, NULL, NULL, path, false)
 #define UNLOAD(handle)                                                                             \
     if (result == CUDA_SUCCESS && !kgi_options()->off)                                             \
     kgi_handle_drop(handle)
+#define OWNER(library)                                                                             \
+    if (JIT_ON && result == CUDA_SUCCESS && library)                                               \
+    *library = kgi_jit_known(*library)
+#define NOTHING (void)0
 #define FIND(handle, container, kernel)                                                            \
     if (result == CUDA_SUCCESS)                                                                    \
         found(HANDLE(handle), container, kernel);                                                  \
@@ -202,6 +209,13 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
     if (result == CUDA_SUCCESS && text && !kgi_options()->off)                                     \
     *text = text_of((int)error, *text)
 
+/* KGUARD_JIT: one word to look at where an image is loaded or a library used, none in a launch. */
+#define JIT_ON KGI_UNLIKELY(atomic_load_explicit(&kgi_jit_on, memory_order_relaxed))
+#define OUR_MODULE(...) kgi_jit_module(__VA_ARGS__, FROM)
+#define OUR_LIBRARY(...) kgi_jit_library(&jitted, __VA_ARGS__, FROM)
+#define USED(library) (JIT_ON ? kgi_jit_used(library) : (library))
+#define LEAVES(library) (jitted = kgi_jit_unload(library), false)
+
 /* Out-parameters are looked at after success alone, and may be NULL. */
 #define HANDLE(p) (result == CUDA_SUCCESS && (p) ? (const void *)*(p) : NULL)
 /* From CUDA 12 on a node's kernel may be given as a CUkernel instead. */
@@ -222,6 +236,43 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
             return CUDA_ERROR_NOT_INITIALIZED;                                                     \
         result = original arguments;                                                               \
         after;                                                                                     \
+        return result;                                                                             \
+    }
+#define DRIVER_USE(symbol, parameters, arguments, library, after)                                  \
+    KGI_EXPORT CUresult symbol parameters;                                                         \
+    KGI_EXPORT CUresult symbol parameters                                                          \
+    {                                                                                              \
+        static const char name_of[] __attribute__((unused)) = #symbol;                             \
+        CUresult (*original) parameters =                                                          \
+            (CUresult(*) parameters)kgi_driver_original(KGI_D_##symbol);                           \
+        CUresult result;                                                                           \
+                                                                                                   \
+        if (KGI_UNLIKELY(!original))                                                               \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                     \
+        result = original arguments;                                                               \
+        if (JIT_ON && result != CUDA_SUCCESS && kgi_jit_failed(library, (int)result))              \
+            result = original arguments;                                                           \
+        after;                                                                                     \
+        return result;                                                                             \
+    }
+#define DRIVER_LOAD(symbol, parameters, arguments, other, after)                                   \
+    KGI_EXPORT CUresult symbol parameters;                                                         \
+    KGI_EXPORT CUresult symbol parameters                                                          \
+    {                                                                                              \
+        static const char name_of[] __attribute__((unused)) = #symbol;                             \
+        CUresult (*original) parameters =                                                          \
+            (CUresult(*) parameters)kgi_driver_original(KGI_D_##symbol);                           \
+        struct kgi_jitted *jitted = NULL;                                                          \
+        CUresult result;                                                                           \
+        bool ours;                                                                                 \
+                                                                                                   \
+        if (KGI_UNLIKELY(!original))                                                               \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                     \
+        ours = JIT_ON && other;                                                                    \
+        result = ours ? CUDA_SUCCESS : original arguments;                                         \
+        after;                                                                                     \
+        if (KGI_UNLIKELY(jitted != NULL))                                                          \
+            kgi_jit_done(jitted, result);                                                          \
         return result;                                                                             \
     }
 #include "doors.def"

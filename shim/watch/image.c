@@ -214,6 +214,17 @@ static struct kgi_bytes image_bytes(const void *data)
     }
 }
 
+struct kgi_bytes kgi_image_memory(const void *address)
+{
+    struct kgi_wrapper wrapper = {0};
+    const void *data = follow_wrapper(address, &wrapper), *first = NULL;
+
+    if (data != address && wrapper.version >= 2 && wrapper.linked &&
+        kgi_mapped(wrapper.linked, sizeof first) == sizeof first)
+        memcpy(&first, wrapper.linked, sizeof first);
+    return data && !first ? image_bytes(data) : (struct kgi_bytes){NULL, 0};
+}
+
 /* Room for the codes of one more container behind those already there. */
 static bool make_room(struct kgi_image *image, size_t more)
 {

@@ -9,6 +9,7 @@
 
 #include "../base/base.h"
 #include "../report/report.h"
+#include "kg_cuda.h"
 
 /* What a door knows of the call it stands in front of. */
 enum kgi_use {
@@ -90,6 +91,10 @@ int kgi_image_kernels(const struct kgi_image *image, int index,
 void kgi_handle_set(const void *handle, struct kgi_image *image, const char *name);
 bool kgi_handle_get(const void *handle, struct kgi_kernel *out);
 void kgi_handle_drop(const void *handle);
+
+/* The bytes of an image that lies in memory (wrapper, fatbin, ELF, PTX text), as far as it says it is
+ * and is mapped. Empty for a wrapper with a set of relocatable fatbins, which is for linking. */
+struct kgi_bytes kgi_image_memory(const void *address);
 
 /* ---- device.c: the GPU and the driver --------------------------------------------------------------- */
 
@@ -185,5 +190,33 @@ bool kgi_inner_take(struct kgi_call *call, struct kgi_kernel *kernel);
 struct kgi_image *kgi_audit_guilty(const struct kgi_object *object, const struct kgi_host *host);
 /* One line per loaded object that holds CUDA code, each object once (KGUARD_LOG=info). */
 void kgi_audit(void);
+
+/* ---- jit.c: KGUARD_JIT ------------------------------------------------------------------------------ */
+
+/* Whether it is on: the one thing that doors look at. Set after cuInit. */
+extern _Atomic bool kgi_jit_on __attribute__((visibility("hidden")));
+void kgi_jit_start(void);
+void kgi_jit_finish(void);
+
+/* A module is to be loaded, from an image or a file (the other is NULL). True when an image of ours was
+ * loaded in its place: *module is set, the call has succeeded. */
+bool kgi_jit_module(CUmodule *module, const void *image, const char *file, unsigned count,
+                    CUjit_option *options, void **values, const void *caller);
+/* The same for a library. *out is set where kgi_jit_done has to be told what came of the load, ours or
+ * the original's. */
+struct kgi_jitted;
+bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *image,
+                     const char *file, CUjit_option *jit, void **jit_values, unsigned jit_count,
+                     CUlibraryOption *options, void **values, unsigned count, const void *caller);
+
+/* The library is about to be used: the one that answers for it. May compile; calls the driver. */
+CUlibrary kgi_jit_used(CUlibrary library);
+/* A use failed. True when the image that failed was ours and another answers now: call again. */
+bool kgi_jit_failed(CUlibrary library, int result);
+/* The handle that the program knows this library by. */
+CUlibrary kgi_jit_known(CUlibrary library);
+/* The library is about to be unloaded; what it returns, if anything, goes to kgi_jit_done once it is. */
+struct kgi_jitted *kgi_jit_unload(CUlibrary library);
+void kgi_jit_done(struct kgi_jitted *jitted, CUresult result);
 
 #endif

@@ -1,0 +1,82 @@
+/*
+ * Floor 4: PTX -> cubin. What of an image would be compiled for a GPU, who compiles it, and the image
+ * that the driver is given instead. Nothing here keeps state or says anything; the compute cache is
+ * in cache.h.
+ */
+#ifndef KGI_JIT_H
+#define KGI_JIT_H
+
+#include "../base/base.h"
+#include "cache.h"
+#include "kg_cuda.h"
+
+/* ---- replace.c: what is compiled, and what the driver is given ------------------------------------ */
+
+/* Compiler settings that a caller gave with an image, in order of id. */
+#define KGI_JIT_SETTINGS 8
+struct kgi_jit_settings {
+    unsigned count;
+    int id[KGI_JIT_SETTINGS];
+    unsigned value[KGI_JIT_SETTINGS];
+};
+/* Takes those of a caller's options that change the code; false when there is one that has to be left
+ * to the driver. */
+bool kgi_jit_settings(const CUjit_option *options, void *const *values, unsigned count,
+                      struct kgi_jit_settings *out);
+
+/* The PTX that the driver would compile of an image. Bytes are borrowed from the image. */
+struct kgi_source {
+    struct kgi_bytes image;
+    struct kgi_code code;
+    struct kgi_target target; /* the code that is made: sm_90a of compute_90a */
+    bool too_new;             /* for the driver: only a ptxas can compile it */
+    struct kgi_jit_settings settings;
+    struct kgi_cache_key key;
+};
+/* Judges an image for a host. 0; -ENOENT when the driver would compile nothing of it, -E2BIG when it
+ * cannot be cached. *verdict says why. */
+int kgi_source_of(struct kgi_bytes image, const struct kgi_host *host,
+                  const struct kgi_jit_settings *settings, struct kgi_source *out,
+                  struct kgi_verdict *verdict);
+
+/* The original's entries and, behind them, cubins for several targets: for machines whose GPUs need
+ * different code. Memory from kgi_pages_get; empty when the image is no fatbin. */
+struct kgi_cubin_for {
+    struct kgi_target target;
+    struct kgi_bytes cubin;
+};
+struct kgi_bytes kgi_fatbin_with(struct kgi_bytes fatbin, const struct kgi_cubin_for *cubins,
+                                 size_t count);
+/* A fatbin of this one entry of its image; a PTX text is what it is. From kgi_pages_get. */
+struct kgi_bytes kgi_source_alone(const struct kgi_source *source);
+
+/* Whether a path, or its file name, matches one of the globs (* and ?) between colons. */
+bool kgi_globs_match(const char *globs, const char *path);
+
+/* What becomes of a directory when its container ends ("an overlay: lost with the container"), or
+ * NULL where nothing speaks against it. */
+const char *kgi_place_risk(const char *path);
+
+/* ---- compile.c ------------------------------------------------------------------------------------- */
+
+struct kgi_compiled {
+    struct kgi_bytes cubin; /* from kgi_pages_get; empty when it failed */
+    size_t room;            /* of it */
+    struct kgi_compiler by;
+    uint32_t cost_ms;
+    int result;             /* of the driver: CUDA_ERROR_INVALID_CONTEXT = nobody can compile now */
+    bool failed;            /* the compiler's fault, or the PTX's: trying again is of no use */
+    char log[1024];         /* what went wrong */
+};
+
+/* Both expect *out zeroed, and leave `by` alone. */
+
+/* By the JIT of the driver, for the GPU of the calling thread's context. */
+void kgi_compile_by_driver(const struct kgi_source *source, struct kgi_compiled *out);
+/* By a ptxas, in a child process. */
+void kgi_compile_by_ptxas(const char *ptxas, const struct kgi_source *source, int timeout_ms,
+                          struct kgi_compiled *out);
+/* Which ptxas this is; false when it does not run. */
+bool kgi_ptxas_version(const char *ptxas, struct kgi_compiler *out);
+
+#endif

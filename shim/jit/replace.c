@@ -1,0 +1,252 @@
+/*
+ * Which PTX of an image the driver would compile, and how it is known in the cache.
+ *
+ * The choice is kgi_judge's, which is the driver's: headers alone decide, and PTX comes after every
+ * cubin that fits. What is compiled is the entry as it lies there, with the ptxas options stored in
+ * it, which the driver obeys (recorded: options_* of tests/recorded).
+ */
+#include "jit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define CODES_MOST 64
+
+/* ---- a caller's options ---------------------------------------------------------------------------- */
+
+/* CUjit_option: those that a hit may ignore, since they change no code, and those that are part of
+ * what is compiled. All others are the driver's business: debug information, symbols' addresses,
+ * answers to be written back. */
+enum setting_kind { LEAVE_TO_DRIVER, NO_MATTER, CHANGES_CODE };
+
+static enum setting_kind kind_of(int option)
+{
+    switch (option) {
+    case 2:  /* WALL_TIME */
+    case 3:  /* INFO_LOG_BUFFER */
+    case 4:  /* INFO_LOG_BUFFER_SIZE_BYTES */
+    case 5:  /* ERROR_LOG_BUFFER */
+    case 6:  /* ERROR_LOG_BUFFER_SIZE_BYTES */
+    case 8:  /* TARGET_FROM_CUCONTEXT */
+    case 10: /* FALLBACK_STRATEGY: changes nothing, either value (recorded) */
+    case 12: /* LOG_VERBOSE */
+    case 14: /* CACHE_MODE */
+    case 34: /* SPLIT_COMPILE */
+        return NO_MATTER;
+    case 0:  /* MAX_REGISTERS */
+    case 7:  /* OPTIMIZATION_LEVEL */
+    case 13: /* GENERATE_LINE_INFO */
+    case 30: /* POSITION_INDEPENDENT_CODE */
+    case 31: /* MIN_CTA_PER_SM */
+    case 32: /* MAX_THREADS_PER_BLOCK */
+    case 33: /* OVERRIDE_DIRECTIVE_VALUES */
+        return CHANGES_CODE;
+    default:
+        return LEAVE_TO_DRIVER;
+    }
+}
+
+static bool add_setting(struct kgi_jit_settings *s, int id, unsigned value)
+{
+    unsigned at = s->count;
+
+    if (at == KGI_JIT_SETTINGS)
+        return false;
+    for (; at && s->id[at - 1] > id; at--) {
+        s->id[at] = s->id[at - 1];
+        s->value[at] = s->value[at - 1];
+    }
+    s->id[at] = id;
+    s->value[at] = value;
+    s->count++;
+    return true;
+}
+
+bool kgi_jit_settings(const CUjit_option *options, void *const *values, unsigned count,
+                      struct kgi_jit_settings *out)
+{
+    out->count = 0;
+    if (count && (!options || !values))
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        enum setting_kind kind = kind_of((int)options[i]);
+
+        if (kind == LEAVE_TO_DRIVER ||
+            (kind == CHANGES_CODE &&
+             !add_setting(out, (int)options[i], (unsigned)(uintptr_t)values[i])))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the source ------------------------------------------------------------------------------------ */
+
+static int make_key(struct kgi_source *s)
+{
+    struct kgi_cache_input input = {s->code.payload, s->code.packing};
+    KGI_TEXT(options, KGI_CACHE_OPTIONS);
+
+    /* "0=24 7=1 " and then the entry's own, as they stand: order and repetition count there. */
+    for (unsigned i = 0; i < s->settings.count; i++)
+        kgi_text_add(&options, "%d=%u ", s->settings.id[i], s->settings.value[i]);
+    if (s->code.options.size)
+        kgi_text_add(&options, "%.*s", (int)s->code.options.size, s->code.options.at);
+    return options.cut ? -E2BIG : kgi_cache_key(&input, 1, s->target, options.at, &s->key);
+}
+
+static bool compiles(const struct kgi_verdict *v)
+{
+    return v->chosen >= 0 && (v->answer == KGI_JIT || v->reason == KG103_PTX_TOO_NEW);
+}
+
+int kgi_source_of(struct kgi_bytes image, const struct kgi_host *host,
+                  const struct kgi_jit_settings *settings, struct kgi_source *out,
+                  struct kgi_verdict *verdict)
+{
+    struct kgi_code *codes = kgi_pages_get(CODES_MOST * sizeof *codes);
+    size_t count = 0;
+    int result = -ENOENT;
+
+    *verdict = (struct kgi_verdict){KGI_NO_CUDA, 0, -1, 0};
+    if (codes && kgi_image_codes(image, codes, CODES_MOST, &count, NULL) == 0 &&
+        count <= CODES_MOST) {
+        kgi_judge(codes, count, host, verdict);
+        if (compiles(verdict) && codes[verdict->chosen].kind == KGI_PTX) {
+            *out = (struct kgi_source){.image = image,
+                                       .code = codes[verdict->chosen],
+                                       .target = host->gpu,
+                                       .too_new = verdict->answer != KGI_JIT,
+                                       .settings = *settings};
+            out->target.suffix = out->code.target.suffix;
+            result = make_key(out);
+        }
+    }
+    kgi_pages_put(codes, CODES_MOST * sizeof *codes);
+    return result;
+}
+
+/* ---- fatbins ---------------------------------------------------------------------------------------- */
+
+enum { FATBIN_HEADER = 16, ENTRY_HEADER = 64 };
+#define PADDED(size) (((size) + 7) & ~(uint64_t)7)
+
+static void put(uint8_t *at, size_t offset, uint64_t value, size_t size)
+{
+    memcpy(at + offset, &value, size); /* hosts of CUDA are little-endian */
+}
+
+static void put_header(uint8_t *at, uint64_t size)
+{
+    put(at, 0, KGI_FATBIN_MAGIC, 4);
+    put(at, 4, 1, 2);
+    put(at, 6, FATBIN_HEADER, 2);
+    put(at, 8, size, 8);
+}
+
+static uint64_t put_entry(uint8_t *at, const struct kgi_cubin_for *c)
+{
+    struct kgi_cubin cubin = {.abi = 7};
+    uint64_t size = PADDED(c->cubin.size);
+
+    kgi_cubin_head(c->cubin, &cubin);
+    put(at, 0x00, KGI_CUBIN, 2);
+    put(at, 0x02, 0x0101, 2);
+    put(at, 0x04, ENTRY_HEADER, 4);
+    put(at, 0x08, size, 8);
+    put(at, 0x18, cubin.abi, 2); /* ABI 7 is version 1.7 */
+    put(at, 0x1a, 1, 2);
+    put(at, 0x1c, c->target.number, 4);
+    /* 64 bits, Linux, and the suffix */
+    put(at, 0x28, 0x11 | (c->target.suffix == 'a' ? 0x100000 : c->target.suffix ? 0x200000 : 0), 8);
+    memcpy(at + ENTRY_HEADER, c->cubin.at, c->cubin.size);
+    return ENTRY_HEADER + size;
+}
+
+struct kgi_bytes kgi_fatbin_with(struct kgi_bytes fatbin, const struct kgi_cubin_for *cubins,
+                                 size_t count)
+{
+    size_t length = kgi_fatbin_length(fatbin), size = length;
+    uint8_t *out;
+
+    for (size_t i = 0; i < count; i++)
+        size += ENTRY_HEADER + PADDED(cubins[i].cubin.size);
+    out = length ? kgi_pages_get(size) : NULL;
+    if (!out)
+        return (struct kgi_bytes){NULL, 0};
+    memcpy(out, fatbin.at, length);
+    put_header(out, size - FATBIN_HEADER);
+    for (size_t i = 0, at = length; i < count; i++)
+        at += put_entry(out + at, &cubins[i]);
+    return (struct kgi_bytes){out, size};
+}
+
+struct kgi_bytes kgi_source_alone(const struct kgi_source *s)
+{
+    const uint8_t *entry = s->image.at + s->code.place;
+    bool text = kgi_image_form(s->image) == KGI_FORM_PTX;
+    uint64_t padded = 0;
+    size_t size = s->image.size;
+    uint8_t *out;
+
+    if (!text) {
+        if (!KGI_GET(s->image, s->code.place + 8, &padded) ||
+            !kgi_bytes_has(s->image, (uint64_t)(s->code.payload.at - s->image.at), padded))
+            return (struct kgi_bytes){NULL, 0};
+        size = (size_t)(s->code.payload.at - entry) + padded;
+    }
+    size += text ? 1 : FATBIN_HEADER;
+    out = kgi_pages_get(size);
+    if (!out)
+        return (struct kgi_bytes){NULL, 0};
+    if (text) {
+        memcpy(out, s->image.at, size - 1); /* pages are zeroed: it ends in a NUL */
+    } else {
+        put_header(out, size - FATBIN_HEADER);
+        memcpy(out + FATBIN_HEADER, entry, size - FATBIN_HEADER);
+    }
+    return (struct kgi_bytes){out, size};
+}
+
+/* ---- names ------------------------------------------------------------------------------------------ */
+
+static bool matches(const char *glob, size_t length, const char *name)
+{
+    if (!length)
+        return !*name;
+    if (*glob == '*')
+        return matches(glob + 1, length - 1, name) || (*name && matches(glob, length, name + 1));
+    return *name && (*glob == '?' || *glob == *name) && matches(glob + 1, length - 1, name + 1);
+}
+
+bool kgi_globs_match(const char *globs, const char *path)
+{
+    const char *file = strrchr(path, '/');
+
+    for (size_t length; *globs; globs += length + (globs[length] == ':')) {
+        length = strcspn(globs, ":");
+        if (length && (matches(globs, length, path) || (file && matches(globs, length, file + 1))))
+            return true;
+    }
+    return false;
+}
+
+/* statfs(2), f_type: magic.h of Linux. */
+const char *kgi_place_risk(const char *path)
+{
+    struct statfs fs;
+
+    if (syscall(SYS_statfs, path, &fs) != 0)
+        return NULL;
+    switch ((uint32_t)fs.f_type) {
+    case 0x794c7630:
+        return "an overlay file system: lost with the container unless it is mounted from outside";
+    case 0x01021994:
+    case 0x858458f6:
+        return "in memory: lost at the latest when this machine restarts";
+    default:
+        return NULL;
+    }
+}
