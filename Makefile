@@ -67,6 +67,9 @@ STATIC_LIBS = -l:liblz4.a -l:libzstd.a -l:libmd.a /usr/lib/llvm-14/lib/libunwind
 # The command's alone. With the readers it uses, libarchive needs no more than these.
 CLI_LIBS = -l:libarchive.a -l:libjansson.a -l:libnettle.a -l:liblzma.a -l:libzstd.a -l:libbz2.a -l:libz.a
 
+# It holds the table of advice as it is.
+$(OBJDIR)/shim/rules/advice.o: shim/rules/advice.tsv
+
 # Debian keeps LLVM's libunwind headers apart: another libunwind may be installed beside it.
 $(OBJDIR)/shim/report/stack.o: KG_CFLAGS += -isystem /usr/include/libunwind
 

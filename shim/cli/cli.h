@@ -81,6 +81,7 @@ struct kgi_file {
     size_t found_count;
     char *error;       /* what is wrong with it and where, or NULL */
     char *package;     /* "torch 2.5.1", or NULL */
+    char *torch;       /* the PyTorch installed beside it, or NULL */
     bool dynamic_elf;  /* a host ELF: "no CUDA code" may mean a CPU-only build */
     bool registers;    /* some image with code is registered; else all count */
     bool relocatable;  /* some registered image is relocatable */
@@ -175,6 +176,8 @@ bool kgi_packages_offer(struct kgi_packages *packages, const char *path, const c
                         struct kgi_bytes start, struct kgi_stream *stream);
 /* "torch 2.5.1" of a file, or NULL; after the walk. Borrowed. */
 const char *kgi_packages_of(const struct kgi_packages *packages, const char *inner);
+/* The PyTorch that is installed in one of the folders above a file; or NULL. Borrowed. */
+const char *kgi_packages_torch(const struct kgi_packages *packages, const char *inner);
 
 /* A ptxas that Triton brings: which CUDA's (12040), 0 when its bytes did not tell. */
 struct kgi_ptxas {

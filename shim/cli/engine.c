@@ -716,5 +716,6 @@ void kgi_file_free(struct kgi_file *file)
     free(file->inner);
     free(file->error);
     free(file->package);
+    free(file->torch);
     *file = (struct kgi_file){0};
 }

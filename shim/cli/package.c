@@ -643,3 +643,16 @@ const char *kgi_packages_of(const struct kgi_packages *p, const char *inner)
     }
     return name;
 }
+
+const char *kgi_packages_torch(const struct kgi_packages *p, const char *inner)
+{
+    char buffer[PATH_ROOM];
+    struct kgi_bytes folder = text(inner), base;
+    const char *name = NULL;
+
+    while (!name && folder.size) {
+        folder = folder_of(folder, &base);
+        name = name_of(p, FILE_KEY, join(folder, text("torch/lib/libtorch_cpu.so"), buffer));
+    }
+    return name;
+}

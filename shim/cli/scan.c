@@ -341,8 +341,9 @@ void kgi_scan_help(const struct kgi_scan *scan, size_t i, size_t j, char *out, s
 
     out[0] = 0;
     if (v->found < file->found_count)
-        kgi_advice(file->path, file->found[v->found].codes, file->found[v->found].count, &host,
-                   &v->verdict, out, size);
+        kgi_advice(file->path, &(struct kgi_installed){file->package, file->torch},
+                   file->found[v->found].codes, file->found[v->found].count, &host, &v->verdict,
+                   out, size);
 }
 
 static int compare_files(const void *a, const void *b)
@@ -387,7 +388,9 @@ static void name_packages(struct run *run)
     for (size_t i = 0; i < scan->file_count; i++) {
         const char *package =
             kgi_packages_of(run->packages, scan->files[i].inner);
+        const char *torch = kgi_packages_torch(run->packages, scan->files[i].inner);
         scan->files[i].package = package ? strdup(package) : NULL;
+        scan->files[i].torch = torch ? strdup(torch) : NULL;
     }
 }
 

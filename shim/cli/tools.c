@@ -14,13 +14,15 @@ struct report {
 };
 
 /* help comes from the advice table, by the path, as for a library that holds no code. */
-static void tell(const struct report *r, const char *path, int reason, const char *text)
+static void tell(const struct report *r, const char *path, const char *package, int reason,
+                 const char *text)
 {
+    const struct kgi_installed installed = {package, NULL};
     const struct kgi_host host = {.gpu = r->target};
     const struct kgi_verdict verdict = {.answer = KGI_NONE, .reason = reason, .chosen = -1};
     char help[256];
 
-    kgi_advice(path, NULL, 0, &host, &verdict, help, sizeof help);
+    kgi_advice(path, &installed, NULL, 0, &host, &verdict, help, sizeof help);
     r->finding(r->context, path, reason, text, help);
 }
 
@@ -29,7 +31,7 @@ static void tell(const struct report *r, const char *path, int reason, const cha
 /*
  * The one file of a package that holds its device code, and what stands beside it in a CUDA build where
  * the device code is in a file of its own. From the setup.py (CMakeLists.txt) of each at the commit
- * named, read 2026-07; spconv and cumm: the wheels without -cuNNN in their name.
+ * named, read 2026-07, or a wheel. (cumm has no device code in CUDA builds either: its core_cc calls NVRTC.)
  */
 static const struct row {
     const char *package, *file, *beside;
@@ -42,7 +44,6 @@ static const struct row {
     {"torch_scatter", "/torch_scatter/_scatter_cpu.", "_scatter_cuda."}, /* rusty1s 003abd5 */
     {"torchvision", "/torchvision/_C.", NULL},          /* pytorch/vision setup.py */
     {"spconv", "/spconv/core_cc.", NULL},               /* wheel spconv 2.3.6 */
-    {"cumm", "/cumm/core_cc.", NULL},                   /* wheel cumm 0.7.11 */
     {"bitsandbytes", "/libbitsandbytes_cpu.", "libbitsandbytes_cuda"}, /* CMakeLists.txt 0.45 */
     {"torch", "/torch/lib/libtorch_cpu.", "libtorch_cuda"}, /* wheels +cpu */
 };
@@ -78,7 +79,7 @@ static void check_build(const struct report *r, const struct kgi_file *files, si
             continue;
         snprintf(text, sizeof text, "%s was built without CUDA: it holds no device code",
                  package ? package : rows[k].package);
-        tell(r, file->path, KG109_CPU_ONLY, text);
+        tell(r, file->path, package, KG109_CPU_ONLY, text);
     }
 }
 
@@ -134,7 +135,7 @@ static void check_triton(const struct report *r, const struct kgi_packages *pack
         describe(all[i].cuda, r->target, cuda, sizeof cuda);
         snprintf(text, sizeof text, "%s compiles with a ptxas of %s: its kernels cannot be built",
                  package ? package : "triton", cuda);
-        tell(r, all[i].path, KG110_COMPILER, text);
+        tell(r, all[i].path, package, KG110_COMPILER, text);
     }
 }
 
@@ -161,7 +162,7 @@ static void check_nvrtc(const struct report *r, const struct kgi_file *file)
     snprintf(text, sizeof text,
              "this NVRTC is of %s: kernels built at run time fail, or become PTX for an older GPU",
              cuda);
-    tell(r, file->path, KG110_COMPILER, text);
+    tell(r, file->path, NULL, KG110_COMPILER, text);
 }
 
 void kgi_tools_check(const struct kgi_file *files, size_t count, const struct kgi_packages *packages,

@@ -1,20 +1,28 @@
 /*
- * One line of what to do. A table decides, not code: the first row whose cause, GPU range and path
- * pattern match gives the text, and the facts fill its {places}. Rows must be true for whatever is
- * installed, since a path tells the package and not its version.
- *
- * Release and package facts were read in July 2026 in the projects' own setup.py, CI and release
- * pages at the named versions: pytorch .ci/manywheel and RELEASE.md (wheel architectures),
- * torchvision and xformers wheels.yml and setup.py, flash-attention setup.py and publish.yml 2.8.3,
- * triton cmake/nvidia-toolchain-version, cumm common.py 0.8.2, bitsandbytes CMakeLists 0.45.3,
- * causal-conv1d and mamba setup.py, NCCL 2.25.1. A fact that ages stands in a row of its own.
+ * One line of what to do. A table decides, not code: the first row of advice.tsv whose cause, GPU
+ * range, path pattern and versions match gives the text, and the facts fill its {places}. The table is
+ * part of the binary as it is, and read row by row when it is needed, which is seldom: one reader
+ * does for it and for a user's own file. What the columns mean stands at its head.
  */
+#include <errno.h>
 #include <stdio.h>
+#include "../base/base.h"
 #include "rules.h"
 
 enum { LINE = 200 }; /* bytes a line may have, its NUL not counted */
 
-/* Why help is needed, finer than the reason codes; bits, so that a row can serve several. */
+__asm__(".pushsection .rodata\n"
+        "kgi_advice_table:\n"
+        ".incbin \"shim/rules/advice.tsv\"\n"
+        "kgi_advice_table_end:\n"
+        ".popsection\n");
+extern const uint8_t kgi_advice_table[] __attribute__((visibility("hidden")));
+extern const uint8_t kgi_advice_table_end[] __attribute__((visibility("hidden")));
+
+/* A user's rows, which come first. */
+static struct kgi_bytes added;
+
+/* Why help is needed, finer than the reason codes; bits, in the order of their names below. */
 enum cause {
     NO_CODE = 1 << 0, /* or none but PTX */
     SPECIFIC = 1 << 1,
@@ -37,260 +45,148 @@ enum cause {
     CACHE_LOST = 1 << 18,
     JIT_VARIABLE = 1 << 19,
     UNCHECKED = 1 << 20,
-    COMPILER = 1 << 22,
     PTX_NEVER = 1 << 21, /* newer than the last driver of the GPU reads */
+    COMPILER = 1 << 22,
+};
+static const char *const cause_names[] = {
+    "no-code",     "arch-specific", "jit-forced",  "ptx-too-new", "ptx-unknown",   "zstd",
+    "abi8",        "old-driver",    "wrong-gpu",   "damaged",     "jit-forbidden", "jit-missing",
+    "no-kernel",   "bad-ptx",       "obfuscated",  "relocatable", "lto",           "cpu-only",
+    "cache-lost",  "jit-variable",  "unchecked",   "ptx-never",   "compiler",
 };
 
-/* GPU ranges of a row. */
-#define ANY 0, 0 /* also an unknown GPU */
-#define SOC 1, 1 /* embedded parts, as kgi_target_row has them */
+/* ---- the table ------------------------------------------------------------------------------- */
 
-/*
- * Places: {name} package, else file; {file} file; {sm} sm_120; {n} 120; {cc} 12.0; {major} 120 for
- * the whole 12.x family; {nvcc} "nvcc >= 12.8"; {toolkit} "CUDA >= 12.8"; {cu} 128, a toolkit that
- * compiles for the GPU; {torch} "PyTorch >= 2.7 and ", {withtorch} " (PyTorch >= 2.7)", both
- * empty where any will do; {gencode} nvcc's options; {held} target of the explaining code, {on}
- * where it runs; {isa} "PTX 8.8", its version; {driver} ">= 575.51.03"; {cuda} 12.9, the driver's
- * version needed.
- */
-static const struct row {
+struct row {
     unsigned causes;
-    uint16_t from, to; /* GPUs, by number */
-    const char *paths; /* parts of the library's path, one of which must be in it; "" = any, none */
-    const char *text;
-} rows[] = {
-    /* clang-format off */
-
-    /* ---- settings and drivers: whatever the library ---- */
-    {FORCED, ANY, "",
-     "unset CUDA_FORCE_PTX_JIT: it makes the driver ignore the {held} code held here, which runs "
-     "on {sm}"},
-    {PTX_TOO_NEW, ANY, "",
-     "upgrade the driver to {driver}, which reads this {isa} (CUDA {cuda}), or use a build "
-     "with {sm} SASS: {gencode}"},
-    {PTX_UNKNOWN, ANY, "",
-     "upgrade the driver: it does not read {isa} yet; or use a build with {sm} SASS: "
-     "{gencode}"},
-    {PTX_NEVER, ANY, "",
-     "no driver for {sm} reads {isa}: use a build with {sm} SASS ({nvcc}, {gencode})"},
-    {ZSTD, ANY, "",
-     "upgrade the driver to {driver}, or rebuild {name} without zstd: nvcc -Xfatbin "
-     "-compress-mode=speed"},
-    {ABI8, ANY, "",
-     "upgrade the driver to {driver}, or rebuild {name} with nvcc 12.x: older drivers cannot "
-     "read cubins of nvcc 13"},
-    {OLD_DRIVER, ANY, "",
-     "upgrade the driver to {driver}: {held} code needs CUDA {cuda}"},
-    {WRONG_GPU, ANY, "/.triton/",
-     "delete ~/.triton/cache: this code was cached for {held}, the GPU is {sm}"},
-    {WRONG_GPU, ANY, "",
-     "{held} code does not run on {sm}: if it comes from a cache (~/.triton/cache, "
-     "CUPY_CACHE_DIR, TORCH_EXTENSIONS_DIR) delete that, else rebuild {name}"},
-    {DAMAGED, ANY, "",
-     "reinstall {name}: its {held} code should run here, so the file may be damaged or cut short"},
-    {JIT_FORBIDDEN, ANY, "",
-     "unset CUDA_DISABLE_PTX_JIT, or use a build with {sm} SASS: {nvcc}, {gencode}"},
-    {JIT_MISSING, ANY, "",
-     "make the driver's libnvidia-ptxjitcompiler.so.1 loadable (containers: "
-     "NVIDIA_DRIVER_CAPABILITIES=compute,utility), or use a build with {sm} SASS"},
-    {NO_KERNEL, ANY, "",
-     "rebuild {name} from clean with one architecture list for all its files, {sm} in it ({nvcc})"},
-    {BAD_PTX, ANY, "",
-     "upgrade the driver, whose compiler refuses this PTX, or use a build with {sm} SASS: "
-     "{nvcc}, {gencode}"},
-    {OBFUSCATED, ANY, "",
-     "the driver cannot compile obfuscated PTX: ask for a build of {name} with {sm} SASS"},
-    {RELOCATABLE, ANY, "",
-     "device-link {name} for {sm}: nvcc -dlink {gencode} (CMake: CUDA_RESOLVE_DEVICE_SYMBOLS "
-     "ON), {nvcc}"},
-    {LTO, ANY, "",
-     "link the LTO code of {name} for {sm}: nvcc -dlto -arch={sm} ({nvcc}) or nvJitLink; or "
-     "rebuild it with {gencode}"},
-    {CACHE_LOST, ANY, "",
-     "set CUDA_CACHE_PATH to a directory that lasts (in a container: a mounted volume) and "
-     "CUDA_CACHE_MAXSIZE=4294967296"},
-    {JIT_VARIABLE, ANY, "",
-     "unset CUDA_FORCE_PTX_JIT and CUDA_DISABLE_PTX_JIT: they are for tests"},
-    {UNCHECKED, ANY, "",
-     "check cudaGetLastError() after each launch; results computed since this failure may be "
-     "wrong"},
-
-    /* ---- code made for one GPU on purpose: the choice is wrong, not the build ---- */
-    {SPECIFIC, ANY, "/xformers/",
-     "xformers chose a kernel built for {on} only: use xformers >= 0.0.33, or call "
-     "xformers.ops.fmha.dispatch._set_use_fa3(False)"},
-    {SPECIFIC | NO_CODE, 100, 999, "flash_attn_3|flashattn_hopper",
-     "FlashAttention 3 is made for sm_90a and cannot be rebuilt for {sm}: select FlashAttention "
-     "2 or PyTorch's SDPA instead"},
-    {SPECIFIC, ANY, "",
-     "{held} code runs on {on} only: a check that chooses it on {sm} is wrong; switch that kernel "
-     "off, or use a build of {name} with {sm} code"},
-
-    /* ---- torch: a wheel, never a rebuild ---- */
-    {NO_CODE | CPU_ONLY, 37, 37, "/torch/lib/",
-     "pip install --force-reinstall torch==2.5.1 --index-url "
-     "https://download.pytorch.org/whl/cu118, whose wheel holds sm_37"},
-    {NO_CODE | CPU_ONLY, SOC, "/torch/lib/|/torchvision|/torchaudio",
-     "install NVIDIA's PyTorch wheels for Jetson; those of pytorch.org have no {sm} code"},
-    {NO_CODE | CPU_ONLY, 101, 101, "/torch/lib/|/torchvision|/torchaudio",
-     "install NVIDIA's PyTorch wheels for Jetson; those of pytorch.org have no {sm} code"},
-    {NO_CODE | CPU_ONLY, 50, 90, "/torch/lib/",
-     "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu126 "
-     "(torchvision too), then rebuild its extensions"},
-    {NO_CODE | CPU_ONLY, 110, 110, "/torch/lib/",
-     "pip install --force-reinstall \"torch>=2.9\" --index-url "
-     "https://download.pytorch.org/whl/cu130 (torchvision too), then rebuild its extensions"},
-    {NO_CODE | CPU_ONLY, 100, 129, "/torch/lib/",
-     "pip install --force-reinstall \"torch>=2.7\" --index-url "
-     "https://download.pytorch.org/whl/cu128 (torchvision too), then rebuild its extensions"},
-    {NO_CODE | CPU_ONLY, 50, 90, "/torchvision|/torchaudio",
-     "pip install --force-reinstall torch {name} --index-url "
-     "https://download.pytorch.org/whl/cu126"},
-    {NO_CODE | CPU_ONLY, 110, 110, "/torchvision|/torchaudio",
-     "pip install --force-reinstall \"torch>=2.9\" {name} --index-url "
-     "https://download.pytorch.org/whl/cu130"},
-    {NO_CODE | CPU_ONLY, 100, 129, "/torchvision|/torchaudio",
-     "pip install --force-reinstall \"torch>=2.7\" {name} --index-url "
-     "https://download.pytorch.org/whl/cu128"},
-    {NO_CODE, ANY, "libtorch_cuda|libc10_cuda",
-     "use a LibTorch or torch build that holds {sm} code ({torch}{toolkit})"},
-
-    /* ---- a CUDA package built where no GPU was visible ---- */
-    {CPU_ONLY, ANY, "/spconv/|/cumm/",
-     "pip uninstall {name} and pip install {name}-cu126: the package without -cu in its name is for "
-     "the CPU"},
-    {CPU_ONLY, ANY, "/bitsandbytes/",
-     "rebuild bitsandbytes: cmake -DCOMPUTE_BACKEND=cuda -DCOMPUTE_CAPABILITY={n} ({nvcc})"},
-    {CPU_ONLY, ANY, "",
-     "rebuild {name} with FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST=\"{cc}\": a build that sees no GPU "
-     "(docker build) may leave CUDA out"},
-
-    /* ---- packages with a knob of their own ---- */
-    {NO_CODE, ANY, "/xformers/",
-     "rebuild xformers with TORCH_CUDA_ARCH_LIST=\"8.0 {cc}\" XFORMERS_DISABLE_FLASH_ATTN=1 "
-     "(needs {torch}{nvcc}), or uninstall it if it is optional"},
-    {NO_CODE, SOC, "flash_attn_2_cuda",
-     "use a flash-attn build made for {sm} (its setup.py ignores TORCH_CUDA_ARCH_LIST), or select "
-     "PyTorch's SDPA instead"},
-    {NO_CODE, 30, 79, "flash_attn_2_cuda",
-     "FlashAttention 2 needs sm_80 or newer, so no build of it runs on {sm}: select PyTorch's "
-     "SDPA instead"},
-    {NO_CODE, 80, 89, "flash_attn_2_cuda",
-     "FLASH_ATTENTION_FORCE_BUILD=TRUE FLASH_ATTN_CUDA_ARCHS=80 pip install --force-reinstall "
-     "--no-deps --no-cache-dir --no-build-isolation flash-attn"},
-    {NO_CODE, 101, 101, "flash_attn_2_cuda",
-     "use a flash-attn build made for {sm} (its setup.py ignores TORCH_CUDA_ARCH_LIST), or select "
-     "PyTorch's SDPA instead"},
-    {NO_CODE, 90, 109, "flash_attn_2_cuda",
-     "FLASH_ATTENTION_FORCE_BUILD=TRUE FLASH_ATTN_CUDA_ARCHS={major} pip install "
-     "--force-reinstall --no-deps --no-cache-dir --no-build-isolation flash-attn ({nvcc})"},
-    {NO_CODE, 120, 129, "flash_attn_2_cuda",
-     "FLASH_ATTENTION_FORCE_BUILD=TRUE FLASH_ATTN_CUDA_ARCHS={major} pip install "
-     "--force-reinstall --no-deps --no-cache-dir --no-build-isolation flash-attn ({nvcc})"},
-    {NO_CODE, ANY, "flash_attn_2_cuda",
-     "use a flash-attn build made for {sm} (its setup.py ignores TORCH_CUDA_ARCH_LIST), or select "
-     "PyTorch's SDPA instead"},
-    {NO_CODE | COMPILER, 103, 103, "/triton/",
-     "use triton >= 3.6, whose ptxas knows {sm} (upgrade torch, which brings it), then delete "
-     "~/.triton/cache"},
-    {NO_CODE | COMPILER, 121, 121, "/triton/",
-     "use triton >= 3.6, whose ptxas knows {sm} (upgrade torch, which brings it), then delete "
-     "~/.triton/cache"},
-    {NO_CODE | COMPILER, 100, 101, "/triton/",
-     "use triton >= 3.3.1, whose ptxas knows {sm} (torch >= 2.7.1 brings it), then delete "
-     "~/.triton/cache"},
-    {NO_CODE | COMPILER, 120, 120, "/triton/",
-     "use triton >= 3.3.1, whose ptxas knows {sm} (torch >= 2.7.1 brings it), then delete "
-     "~/.triton/cache"},
-    {COMPILER, ANY, "/triton/",
-     "use a triton whose ptxas is of {toolkit}, or set TRITON_PTXAS_PATH to such a ptxas; then "
-     "delete ~/.triton/cache"},
-    {COMPILER, ANY, "",
-     "use the libnvrtc of {toolkit}; where PyTorch brought it, change the torch wheel instead"},
-    {NO_CODE, ANY, "/triton/|/.triton/",
-     "delete ~/.triton/cache and run again, so that Triton compiles for {sm}; if its ptxas does "
-     "not know {sm}, upgrade torch and triton together"},
-    {NO_CODE, 75, 129, "/spconv/|/cumm/",
-     "build cumm and spconv from source: CUMM_CUDA_VERSION={cu} CUMM_CUDA_ARCH_LIST=\"{cc}\" "
-     "CUMM_DISABLE_JIT=1 SPCONV_DISABLE_JIT=1 ({nvcc})"},
-    {NO_CODE, 100, 129, "/bitsandbytes/",
-     "pip install -U \"bitsandbytes>=0.45.3\" and let it load its library for {toolkit} (by "
-     "torch's CUDA version, or BNB_CUDA_VERSION={cu})"},
-    {NO_CODE, ANY, "/bitsandbytes/",
-     "rebuild bitsandbytes: cmake -DCOMPUTE_BACKEND=cuda -DCOMPUTE_CAPABILITY={n} ({nvcc})"},
-    {NO_CODE, ANY, "causal_conv1d",
-     "CAUSAL_CONV1D_FORCE_BUILD=TRUE pip install --force-reinstall --no-deps --no-cache-dir "
-     "--no-build-isolation \"causal-conv1d>=1.5.3\" ({nvcc})"},
-    {NO_CODE, ANY, "selective_scan_cuda",
-     "MAMBA_FORCE_BUILD=TRUE pip install --force-reinstall --no-deps --no-cache-dir "
-     "--no-build-isolation \"mamba-ssm>=2.2.6\" ({nvcc})"},
-    {NO_CODE, ANY, "tinycudann",
-     "rebuild tiny-cuda-nn from git with TCNN_CUDA_ARCHITECTURES={n} ({nvcc})"},
-    {NO_CODE, ANY, "/natten/",
-     "rebuild natten with NATTEN_CUDA_ARCH=\"{cc}\" ({nvcc})"},
-    {NO_CODE, ANY, "/llama_cpp/",
-     "CMAKE_ARGS=\"-DGGML_CUDA=on -DCMAKE_CUDA_ARCHITECTURES={n}\" pip install --force-reinstall "
-     "--no-cache-dir llama-cpp-python ({nvcc})"},
-    {NO_CODE, ANY, "/ollama/",
-     "upgrade ollama, whose CUDA libraries are built for a fixed list of GPUs, or rebuild it "
-     "with -DCMAKE_CUDA_ARCHITECTURES={n} ({nvcc})"},
-    {NO_CODE, ANY, "libggml-cuda",
-     "rebuild ggml with -DGGML_CUDA=on -DCMAKE_CUDA_ARCHITECTURES={n} ({nvcc})"},
-    {NO_CODE, ANY, "libonnxruntime|/onnxruntime/",
-     "rebuild onnxruntime with --use_cuda --cmake_extra_defines CMAKE_CUDA_ARCHITECTURES={n} "
-     "({nvcc}), or use a release that holds {sm}"},
-    {NO_CODE, ANY, "libctranslate2",
-     "rebuild CTranslate2 with -DWITH_CUDA=ON -DCUDA_ARCH_LIST=\"{cc}\" ({nvcc}), or use a "
-     "release that holds {sm}"},
-    {NO_CODE, ANY, "faiss",
-     "rebuild faiss with -DFAISS_ENABLE_GPU=ON -DCMAKE_CUDA_ARCHITECTURES={n} ({nvcc})"},
-    {NO_CODE, ANY, "/vllm/",
-     "use a vLLM release that holds {sm}, or build it from source with "
-     "TORCH_CUDA_ARCH_LIST=\"{cc}\" (needs {torch}{nvcc})"},
-    {NO_CODE, ANY, "/deepspeed/",
-     "reinstall deepspeed with DS_BUILD_OPS=1 TORCH_CUDA_ARCH_LIST=\"{cc}\" and --no-cache-dir "
-     "(needs {torch}{nvcc})"},
-    {NO_CODE, ANY, "/jaxlib/|xla_cuda_plugin|jax_cuda",
-     "pip install -U \"jax[cuda12]\": use a jaxlib whose CUDA plugin holds {sm} (built with "
-     "{toolkit})"},
-    {NO_CODE, ANY, "/tensorflow/",
-     "use a TensorFlow built for {sm} ({toolkit}): a newer release, or NVIDIA's container image"},
-    {NO_CODE, ANY, "/cupy",
-     "use a CuPy and CUDA libraries of {toolkit}, and empty CUPY_CACHE_DIR (~/.cupy/kernel_cache)"},
-    {NO_CODE, 100, 129, "libnccl",
-     "use NCCL >= 2.25.1 built for {sm} ({toolkit}), or build it with NVCC_GENCODE=\"{gencode}\""},
-    {NO_CODE, ANY,
-     "/nvidia/|/libcublas|/libcudnn|/libcufft|"
-     "/libcusparse|/libcusolver|/libcurand|/libnpp",
-     "use the release of {file} for {toolkit}; where PyTorch brought it, change the torch wheel "
-     "instead"},
-
-    /* ---- PyTorch C++ extensions; some build without CUDA when no GPU shows ---- */
-    {NO_CODE, ANY, "torch_extensions/",
-     "delete its directory under torch_extensions and run again with "
-     "TORCH_CUDA_ARCH_LIST=\"{cc}\" (needs {torch}{nvcc})"},
-    {NO_CODE, ANY, "/torchsparse|/diso|/pytorch3d|/mmcv",
-     "rebuild {name} with FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST=\"{cc}\" (needs {torch}{nvcc})"},
-    {NO_CODE, ANY, "/kaolin",
-     "rebuild {name} with IGNORE_TORCH_VER=1 TORCH_CUDA_ARCH_LIST=\"{cc}\" (needs {torch}{nvcc})"},
-    {NO_CODE, ANY,
-     "udf_ext|diff_gaussian|simple_knn|custom_rasterizer|"
-     "nvdiffrast|/gsplat|/flex_gemm|/sageattention",
-     "rebuild {name} with TORCH_CUDA_ARCH_LIST=\"{cc}\" (needs {torch}{nvcc})"},
-
-    /* ---- anything else: a path does not tell what kind of extension a module is ---- */
-    {NO_CODE, ANY, "-packages/|.cpython-|.abi3.",
-     "rebuild {name} with {nvcc}: TORCH_CUDA_ARCH_LIST=\"{cc}\" if it is a PyTorch "
-     "extension{withtorch}, else {gencode}"},
-    {NO_CODE, ANY, "",
-     "rebuild {name} with {nvcc} and {gencode} (CMake: CMAKE_CUDA_ARCHITECTURES={n})"},
-    /* clang-format on */
+    unsigned from, to;             /* GPUs, by number; 0, 0: any */
+    bool soc;                      /* embedded parts alone */
+    struct kgi_bytes paths, versions, text; /* "-" = any */
 };
+
+/* Cuts what stands before the first separator (or all) off s. */
+static struct kgi_bytes cut(struct kgi_bytes *s, char separator)
+{
+    const uint8_t *end = s->size ? memchr(s->at, separator, s->size) : NULL;
+    struct kgi_bytes part = {s->at, end ? (size_t)(end - s->at) : s->size};
+
+    s->at += part.size + (end != NULL);
+    s->size -= part.size + (end != NULL);
+    return part;
+}
+
+static bool is(struct kgi_bytes s, const char *text)
+{
+    return s.size == strlen(text) && memcmp(s.at, text, s.size) == 0;
+}
+
+static bool read_causes(struct kgi_bytes names, unsigned *causes)
+{
+    *causes = 0;
+    while (names.size) {
+        struct kgi_bytes name = cut(&names, '|');
+        size_t i = 0;
+
+        while (i < KGI_COUNT(cause_names) && !is(name, cause_names[i]))
+            i++;
+        if (i == KGI_COUNT(cause_names))
+            return false;
+        *causes |= 1u << i;
+    }
+    return *causes != 0;
+}
+
+/* A number at the start of s, cut off; -1 when there is none. */
+static int cut_number(struct kgi_bytes *s)
+{
+    int n = -1;
+
+    while (s->size && s->at[0] >= '0' && s->at[0] <= '9' && n < 100000) {
+        n = (n < 0 ? 0 : n) * 10 + (s->at[0] - '0');
+        s->at++;
+        s->size--;
+    }
+    return n;
+}
+
+static bool read_gpus(struct kgi_bytes text, struct row *row)
+{
+    int from = cut_number(&text), to = from;
+
+    row->soc = from < 0 && is(text, "soc");
+    row->from = row->to = 0;
+    if (from < 0)
+        return row->soc || is(text, "any");
+    if (text.size && text.at[0] == '-') {
+        text = (struct kgi_bytes){text.at + 1, text.size - 1};
+        to = cut_number(&text);
+    }
+    row->from = (unsigned)from;
+    row->to = (unsigned)to;
+    return text.size == 0 && to >= from;
+}
+
+/* The next row of a table; 0 at its end, -EBADMSG for one that makes no sense; *line counts. */
+static int next_row(struct kgi_bytes *table, struct row *row, size_t *line)
+{
+    struct kgi_bytes rest = {NULL, 0}, causes, gpus;
+
+    do {
+        if (!table->size)
+            return 0;
+        rest = cut(table, '\n');
+        ++*line;
+    } while (!rest.size || rest.at[0] == '#');
+    causes = cut(&rest, '\t');
+    gpus = cut(&rest, '\t');
+    row->paths = cut(&rest, '\t');
+    row->versions = cut(&rest, '\t');
+    row->text = cut(&rest, '\t');
+    return row->paths.size && row->versions.size && row->text.size &&
+                   read_causes(causes, &row->causes) && read_gpus(gpus, row)
+               ? 1
+               : -EBADMSG;
+}
+
+static int check_table(struct kgi_bytes table, size_t *line)
+{
+    struct row row;
+    int error;
+
+    *line = 0;
+    while ((error = next_row(&table, &row, line)) > 0)
+        ;
+    return error;
+}
+
+static struct kgi_bytes own_table(void)
+{
+    return (struct kgi_bytes){kgi_advice_table, (size_t)(kgi_advice_table_end - kgi_advice_table)};
+}
+
+int kgi_advice_check(size_t *line)
+{
+    return check_table(own_table(), line);
+}
+
+int kgi_advice_add_file(const char *path, size_t *line)
+{
+    struct kgi_bytes table = kgi_file_map(path, (size_t)1 << 20);
+    int error = table.at ? check_table(table, line) : -ENOENT;
+
+    if (error) {
+        kgi_file_unmap(table);
+        return error;
+    }
+    added = table; /* for as long as the program runs */
+    return 0;
+}
 
 /* ---- why ------------------------------------------------------------------------------------- */
 
 struct facts {
     const char *library;         /* never NULL */
+    const struct kgi_installed *installed;
     const struct kgi_code *code; /* the one that explains the verdict, or NULL */
     const struct kgi_host *host;
     const struct kgi_verdict *verdict;
@@ -371,39 +267,111 @@ static unsigned cause_of(const struct facts *f)
 
 static bool for_gpu(const struct row *r, unsigned gpu)
 {
-    const struct kgi_target_row *target;
+    const struct kgi_target_row *target = r->soc ? kgi_target_row((uint16_t)gpu) : NULL;
 
-    if (r->to > 1)
-        return gpu >= r->from && gpu <= r->to;
-    target = r->to ? kgi_target_row((uint16_t)gpu) : NULL;
-    return !r->to || (target && target->soc);
+    if (r->soc)
+        return target && target->soc;
+    return !r->to || (gpu >= r->from && gpu <= r->to);
 }
 
 /* Whether one of the parts, separated by '|', is in path. */
-static bool in_path(const char *parts, const char *path)
+static bool in_path(struct kgi_bytes parts, const char *path)
+{
+    while (parts.size) {
+        struct kgi_bytes part = cut(&parts, '|');
+
+        if (memmem(path, strlen(path), part.at, part.size))
+            return true;
+    }
+    return false;
+}
+
+/* The version in "name version" when it is of this package, else NULL. '-' and '_' are one, as in
+ * package names. */
+static const char *version_of(const char *package, struct kgi_bytes name)
+{
+    size_t i = 0;
+
+    while (package && i < name.size && (package[i] == name.at[i] ||
+                                        (package[i] == '-' && name.at[i] == '_') ||
+                                        (package[i] == '_' && name.at[i] == '-')))
+        i++;
+    return package && i == name.size && package[i] == ' ' ? package + i + 1 : NULL;
+}
+
+/* -1, 0, 1: the version at a is lower than, equal to, higher than b, number by number; what follows
+ * the numbers ("+cu121", "rc1") does not count. */
+static int compare_versions(struct kgi_bytes a, struct kgi_bytes b)
 {
     for (;;) {
-        size_t length = strcspn(parts, "|");
-        for (const char *p = path; *p || !length; p++) {
-            if (!strncmp(p, parts, length))
-                return true;
-        }
-        if (!parts[length])
-            return false;
-        parts += length + 1;
+        int x = cut_number(&a), y = cut_number(&b);
+
+        if (x < 0 && y < 0)
+            return 0;
+        x = x < 0 ? 0 : x;
+        y = y < 0 ? 0 : y;
+        if (x != y)
+            return x < y ? -1 : 1;
+        a = a.size && a.at[0] == '.' ? (struct kgi_bytes){a.at + 1, a.size - 1} : (struct kgi_bytes){0};
+        b = b.size && b.at[0] == '.' ? (struct kgi_bytes){b.at + 1, b.size - 1} : (struct kgi_bytes){0};
     }
 }
 
-static const char *text_for(const struct facts *f)
+/* "torch>=2.7": of what is known to be installed; false when that is nothing. */
+static bool holds(struct kgi_bytes condition, const struct kgi_installed *installed)
 {
+    size_t length = 0;
+    const char *version;
+    bool less, equal;
+    int order;
+
+    while (length < condition.size && condition.at[length] != '<' && condition.at[length] != '>')
+        length++;
+    if (length == condition.size)
+        return false;
+    version = version_of(installed->package, (struct kgi_bytes){condition.at, length});
+    if (!version)
+        version = version_of(installed->torch, (struct kgi_bytes){condition.at, length});
+    if (!version)
+        return false;
+    less = condition.at[length] == '<';
+    condition = (struct kgi_bytes){condition.at + length + 1, condition.size - length - 1};
+    equal = condition.size && condition.at[0] == '=';
+    if (equal)
+        condition = (struct kgi_bytes){condition.at + 1, condition.size - 1};
+    order = compare_versions((struct kgi_bytes){(const uint8_t *)version, strlen(version)}, condition);
+    return order == 0 ? equal : less == (order < 0);
+}
+
+static bool are_installed(struct kgi_bytes versions, const struct kgi_installed *installed)
+{
+    while (versions.size)
+        if (!holds(cut(&versions, '&'), installed))
+            return false;
+    return true;
+}
+
+static bool matches(const struct row *row, unsigned cause, const struct facts *f)
+{
+    return row->causes & cause && for_gpu(row, f->host->gpu.number) &&
+           (is(row->paths, "-") || in_path(row->paths, f->library)) &&
+           (is(row->versions, "-") || are_installed(row->versions, f->installed));
+}
+
+static struct kgi_bytes text_for(const struct facts *f)
+{
+    struct kgi_bytes tables[] = {added, own_table()};
     unsigned cause = cause_of(f);
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (rows[i].causes & cause && for_gpu(&rows[i], f->host->gpu.number) &&
-            in_path(rows[i].paths, f->library))
-            return rows[i].text;
+    for (size_t i = 0; i < KGI_COUNT(tables); i++) {
+        struct row row;
+        size_t line = 0;
+
+        while (next_row(&tables[i], &row, &line) > 0)
+            if (matches(&row, cause, f))
+                return row.text;
     }
-    return "";
+    return (struct kgi_bytes){NULL, 0};
 }
 
 /* ---- filling the places -----------------------------------------------------------------------
@@ -477,6 +445,11 @@ static void add_package(struct line *line, const struct facts *f)
     const char *start = strstr(f->library, "-packages/");
     const char *file = file_of(f->library);
     size_t length;
+
+    if (f->installed->package) {
+        add_name(line, f->installed->package, strcspn(f->installed->package, " "));
+        return;
+    }
 
     if (!start && (strstr(file, ".cpython-") || strstr(file, ".abi3.")))
         start = file;
@@ -600,6 +573,18 @@ static void add_with_torch(struct line *line, const struct facts *f)
     add_torch_floor(line, " (", ")", f);
 }
 
+/* "2.5.1" of "torch 2.5.1+cu121": the row's condition says that it is known. */
+static void add_torch_version(struct line *line, const struct facts *f)
+{
+    const struct kgi_bytes torch = {(const uint8_t *)"torch", 5};
+    const char *version = version_of(f->installed->package, torch);
+
+    if (!version)
+        version = version_of(f->installed->torch, torch);
+    if (version)
+        add_name(line, version, strcspn(version, "+-~!abcdefghijklmnopqrstuvwxyz"));
+}
+
 static void add_held(struct line *line, const struct facts *f)
 {
     if (f->code)
@@ -660,6 +645,7 @@ static const struct place {
     {"cu}", add_cu},
     {"torch}", add_torch},
     {"withtorch}", add_with_torch},
+    {"torchversion}", add_torch_version},
     {"gencode}", add_gencode},
     {"held}", add_held},
     {"on}", add_on},
@@ -669,35 +655,39 @@ static const struct place {
 };
 
 /* The place that text starts with, or NULL. */
-static const struct place *place_at(const char *text)
+static const struct place *place_at(struct kgi_bytes text)
 {
-    for (size_t i = 0; *text == '{' && i < sizeof places / sizeof places[0]; i++) {
-        if (!strncmp(text + 1, places[i].name, strlen(places[i].name)))
+    for (size_t i = 0; text.at[0] == '{' && i < KGI_COUNT(places); i++) {
+        size_t length = strlen(places[i].name);
+
+        if (text.size > length && memcmp(text.at + 1, places[i].name, length) == 0)
             return &places[i];
     }
     return NULL;
 }
 
-static void fill(struct line *line, const char *text, const struct facts *f)
+static void fill(struct line *line, struct kgi_bytes text, const struct facts *f)
 {
-    while (*text) {
+    while (text.size) {
         const struct place *place = place_at(text);
-        if (place) {
+        size_t used = place ? 1 + strlen(place->name) : 1;
+
+        if (place)
             place->add(line, f);
-            text += 1 + strlen(place->name);
-        } else {
-            add(line, (char[]){*text++, 0});
-        }
+        else
+            add(line, (char[]){(char)text.at[0], 0});
+        text = (struct kgi_bytes){text.at + used, text.size - used};
     }
 }
 
-void kgi_advice(const char *library, const struct kgi_code *codes, size_t count,
-                const struct kgi_host *host, const struct kgi_verdict *verdict, char *out,
-                size_t size)
+void kgi_advice(const char *library, const struct kgi_installed *installed,
+                const struct kgi_code *codes, size_t count, const struct kgi_host *host,
+                const struct kgi_verdict *verdict, char *out, size_t size)
 {
+    static const struct kgi_installed unknown;
     bool explained = verdict->chosen >= 0 && (size_t)verdict->chosen < count;
-    struct facts f = {library ? library : "", explained ? &codes[verdict->chosen] : NULL, host,
-                      verdict};
+    struct facts f = {library ? library : "", installed ? installed : &unknown,
+                      explained ? &codes[verdict->chosen] : NULL, host, verdict};
     struct line line = {{0}, 0};
 
     fill(&line, text_for(&f), &f);

@@ -100,12 +100,23 @@ const char *kgi_cuda_driver(int cuda_version);
 const char *kgi_reason_title(int reason);
 const char *kgi_reason_text(int reason);
 
-/* ---- advice.c: what to do about it ------------------------------------------------------------------- */
+/* ---- advice.c: what to do about it; the table is advice.tsv ------------------------------------------ */
 
-/* Adds one fix line to out for this library (path or NULL) and verdict; never longer than 200
- * bytes. Facts decide: nothing is advised that cannot help. */
-void kgi_advice(const char *library, const struct kgi_code *codes, size_t count,
-                const struct kgi_host *host, const struct kgi_verdict *verdict, char *out,
-                size_t size);
+/* What is known to be installed, as "name version", or NULL: the package that the library belongs to,
+ * and the PyTorch it is used with. Versions decide only where they are known. */
+struct kgi_installed {
+    const char *package, *torch;
+};
+/* Adds one fix line to out for this library (path or NULL), what is installed (NULL = not known) and
+ * verdict; never longer than 200 bytes. Facts decide: nothing is advised that cannot help. */
+void kgi_advice(const char *library, const struct kgi_installed *installed,
+                const struct kgi_code *codes, size_t count, const struct kgi_host *host,
+                const struct kgi_verdict *verdict, char *out, size_t size);
+/* Puts a user's rows, a file of advice.tsv's form, before the table's: once, at the program's start.
+ * 0; -ENOENT when it cannot be read, is empty or larger than 1 MiB; -EBADMSG with the line that makes
+ * no sense. */
+int kgi_advice_add_file(const char *path, size_t *line);
+/* The same check for the table itself. */
+int kgi_advice_check(size_t *line);
 
 #endif

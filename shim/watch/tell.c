@@ -13,7 +13,8 @@
 struct desk {
     struct kgi_frame frames[FRAMES_MOST];
     size_t frame_count;
-    char python[1024], stack[1024], kernels[1024], help[256], kernel[1024], package[192];
+    char python[1024], stack[1024], kernels[1024], help[256], kernel[1024];
+    char package[192], torch[192], torch_path[1024];
     char text[TEXT_SIZE];
 };
 
@@ -271,10 +272,27 @@ void kgi_tell(const struct kgi_diagnosis *d)
     kgi_pages_put(buffer, TEXT_SIZE);
 }
 
+/* The library's package, and the PyTorch that this process runs: what can be rebuilt depends on it. */
+static void find_packages(struct kgi_diagnosis *d, struct desk *desk,
+                          struct kgi_installed *installed)
+{
+    struct kgi_object torch;
+
+    if (!d->library)
+        return;
+    if (kgi_package_of(d->library, desk->package, sizeof desk->package))
+        d->package = installed->package = desk->package;
+    if (kgi_object_named("libtorch_cpu.so", &torch) &&
+        kgi_object_path(&torch, desk->torch_path, sizeof desk->torch_path) &&
+        kgi_package_of(desk->torch_path, desk->torch, sizeof desk->torch))
+        installed->torch = desk->torch;
+}
+
 void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel)
 {
     struct desk *desk = kgi_pages_get(sizeof *desk);
     struct kgi_verdict said = d->verdict;
+    struct kgi_installed installed = {NULL, NULL};
 
     if (!desk) {
         kgi_tell(d);
@@ -289,10 +307,9 @@ void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel)
     draw_stack(desk);
     if (desk->stack[0])
         d->stack = desk->stack;
-    if (d->library && kgi_package_of(d->library, desk->package, sizeof desk->package))
-        d->package = desk->package;
+    find_packages(d, desk, &installed);
     said.reason = d->reason; /* what the driver's own result decided */
-    kgi_advice(d->library, d->codes, d->code_count, &d->host, &said, desk->help,
+    kgi_advice(d->library, &installed, d->codes, d->code_count, &d->host, &said, desk->help,
                sizeof desk->help);
     if (desk->help[0])
         d->help = desk->help;

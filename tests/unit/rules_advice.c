@@ -7,7 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 #include "rules/rules.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -53,7 +56,7 @@ static const char *advise(const char *library, const struct image *image, struct
     kgi_judge(image->codes, image->count, &host, &v);
     if (reason)
         v.reason = reason;
-    kgi_advice(library, image->codes, image->count, &host, &v, line, sizeof line);
+    kgi_advice(library, NULL, image->codes, image->count, &host, &v, line, sizeof line);
     return line;
 }
 
@@ -335,6 +338,8 @@ static void test_every_line(void **state)
                                   108, 109, 110, 201, 202, 203, 204};
     static const uint16_t gpus[] = {0,  30, 35, 37, 50,  53,  61,  62,  70,  72,  75,  80,  86,
                                     87, 88, 89, 90, 100, 101, 103, 107, 110, 120, 121, 134, 999};
+    static const struct kgi_installed known = {"diff-gaussian-rasterization-2dgs 0.0.1",
+                                               "torch 2.5.1+cu121"};
     struct kgi_code code = {.target = {100, 'f'}, .major = 65535, .minor = 65535};
     char line[512];
 
@@ -349,7 +354,8 @@ static void test_every_line(void **state)
                                         r & 4 ? 13030 : 12040};
                 code.kind = r & 1 ? KGI_CUBIN : KGI_PTX;
                 code.packing = r & 2 ? KGI_ZSTD : KGI_PLAIN;
-                kgi_advice(libraries[l], &code, 1, &host, &v, line, sizeof line);
+                kgi_advice(libraries[l], r & 1 ? &known : NULL, &code, 1, &host, &v, line,
+                           sizeof line);
                 check(libraries[l] ? libraries[l] : "none", line, v.reason, gpus[g]);
             }
         }
@@ -363,18 +369,135 @@ static void test_small_buffers(void **state)
     char line[8] = "1234567";
 
     (void)state;
-    kgi_advice("/x/libfoo.so", image.codes, 1, &rtx5090, &v, line, 4);
+    kgi_advice("/x/libfoo.so", NULL, image.codes, 1, &rtx5090, &v, line, 4);
     assert_string_equal(line, "reb");
     assert_int_equal(line[4], '5');
-    kgi_advice("/x/libfoo.so", image.codes, 1, &rtx5090, &v, line, 0);
+    kgi_advice("/x/libfoo.so", NULL, image.codes, 1, &rtx5090, &v, line, 0);
     assert_string_equal(line, "reb");
     v.reason = 999; /* a code this build does not know: no advice */
-    kgi_advice("/x/libfoo.so", image.codes, 1, &rtx5090, &v, line, sizeof line);
+    kgi_advice("/x/libfoo.so", NULL, image.codes, 1, &rtx5090, &v, line, sizeof line);
     assert_string_equal(line, "");
     v.reason = KG101_NO_CODE;
     v.chosen = 5; /* past the list: not looked at */
-    kgi_advice("/x/libfoo.so", image.codes, 1, &rtx5090, &v, line, sizeof line);
+    kgi_advice("/x/libfoo.so", NULL, image.codes, 1, &rtx5090, &v, line, sizeof line);
     assert_string_equal(line, "rebuild");
+}
+
+/* What is installed decides where it is known. */
+static void test_installed(void **state)
+{
+    static const struct {
+        const char *library, *package, *torch, *line;
+    } cases[] = {
+        /* PyPI's torch 2.7 */
+        {SITE "torch/lib/libtorch_cuda.so", "torch 2.7.1", NULL,
+         "PyPI's torch 2.7 is built for CUDA 12.6: pip install --force-reinstall torch==2.7.1 "
+         "--index-url https://download.pytorch.org/whl/cu128 (torchvision too)"},
+        {SITE "torch/lib/libtorch_cuda.so", "torch 2.5.1+cu121", NULL,
+         "pip install --force-reinstall \"torch>=2.7\" --index-url "
+         "https://download.pytorch.org/whl/cu128 (torchvision too), then rebuild its extensions"},
+        /* a trap: the rebuild alone fails */
+        {SITE "udf_ext" ABI, "udf-ext 0.0.0", "torch 2.5.1+cu121",
+         "torch 2.5.1 cannot build for sm_120: first install torch>=2.7 from "
+         "https://download.pytorch.org/whl/cu128, then rebuild udf-ext with "
+         "TORCH_CUDA_ARCH_LIST=\"12.0\""},
+        {SITE "udf_ext" ABI, "udf-ext 0.0.0", "torch 2.7.1+cu128",
+         "rebuild udf-ext with TORCH_CUDA_ARCH_LIST=\"12.0\" (needs PyTorch >= 2.7 and nvcc >= "
+         "12.8)"},
+        {SITE "udf_ext" ABI, NULL, NULL,
+         "rebuild udf_ext with TORCH_CUDA_ARCH_LIST=\"12.0\" (needs PyTorch >= 2.7 and nvcc >= "
+         "12.8)"},
+        {SITE "bitsandbytes/libbitsandbytes_cuda124.so", "bitsandbytes 0.45.5", NULL,
+         "let bitsandbytes load its library for CUDA >= 12.8: by a torch built with it, or "
+         "BNB_CUDA_VERSION=128"},
+        {SITE "bitsandbytes/libbitsandbytes_cuda124.so", "bitsandbytes 0.45.2", NULL,
+         "pip install -U \"bitsandbytes>=0.45.3\" and let it load its library for CUDA >= 12.8 (by "
+         "torch's CUDA version, or BNB_CUDA_VERSION=128)"},
+    };
+    struct image image = sass("60 70 80 90");
+    struct kgi_verdict v;
+    char line[256];
+
+    (void)state;
+    kgi_judge(image.codes, image.count, &rtx5090, &v);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct kgi_installed installed = {cases[i].package, cases[i].torch};
+
+        kgi_advice(cases[i].library, &installed, image.codes, image.count, &rtx5090, &v, line,
+                   sizeof line);
+        assert_string_equal(line, cases[i].line);
+    }
+}
+
+/* Adds a file with this text; the line it complains of. */
+static int add_rows(const char *text, size_t *line)
+{
+    char path[] = "/tmp/kguard-advice-XXXXXX";
+    int fd = mkstemp(path), error;
+
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    error = kgi_advice_add_file(path, line);
+    unlink(path);
+    return error;
+}
+
+static void test_table(void **state)
+{
+    static const char *const wrong[] = {
+        "no-code\tany\t-\t-\t\n",          "no-code\tany\t-\n",      "no-kode\tany\t-\t-\tx\n",
+        "no-code|\t120-100\t-\t-\tx\n",    "\tany\t-\t-\tx\n",       "no-code\t\t-\t-\tx\n",
+        "no-code\tsm_120\t-\t-\tx\n",      "no-code 120 - - x\n",    "no-code\t120-\t-\t-\tx\n",
+        "no-code\tany\t\t-\tx\n",          "no-code\t120x\t-\t-\tx", "no-code\tany\t-\t\tx\n",
+    };
+    /* Versions: below, equal, above; of packages, whatever the dash; not of others. */
+    static const struct {
+        const char *condition, *package;
+        bool holds;
+    } versions[] = {
+        {"torch<2.7", "torch 2.5.1+cu121", true},  {"torch<2.7", "torch 2.7.0", false},
+        {"torch<2.7", "torch 2.10.0", false},      {"torch<2.10", "torch 2.9", true},
+        {"torch>=2.7", "torch 2.7", true},         {"torch>2.7", "torch 2.7.0", false},
+        {"torch>2.7", "torch 2.7.1", true},        {"torch<=2.7", "torch 2.7", true},
+        {"torch>=2.7&torch<2.8", "torch 2.8", false}, {"torch<2.7", "torchvision 0.1", false},
+        {"torch<2.7", NULL, false},                {"a_b>=1", "a-b 1.0", true},
+        {"a-b>=1", "a_b 1rc1", true},              {"torch", "torch 2.7", false},
+        {"torch<", "torch 2.7", false},            {"<2", "torch 2.7", false},
+    };
+    struct image image = sass("60 70 80 90");
+    struct kgi_host host = rtx5090;
+    struct kgi_verdict v;
+    char text[256], line[256];
+    size_t at = 0;
+
+    (void)state;
+    assert_int_equal(kgi_advice_check(&at), 0);
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        snprintf(text, sizeof text, "# comment\n\n%s", wrong[i]);
+        assert_int_equal(add_rows(text, &at), -EBADMSG);
+        assert_int_equal(at, 3);
+    }
+    assert_int_equal(kgi_advice_add_file("/nonexistent", &at), -ENOENT);
+    kgi_judge(image.codes, image.count, &host, &v);
+    for (size_t i = 0; i < COUNT(versions); i++) {
+        struct kgi_installed installed = {NULL, versions[i].package};
+
+        snprintf(text, sizeof text, "no-code\tany\t-\t%s\tyes {sm}{\n", versions[i].condition);
+        assert_int_equal(add_rows(text, &at), 0);
+        kgi_advice("/x/libfoo.so", &installed, image.codes, image.count, &host, &v, line,
+                   sizeof line);
+        if ((strcmp(line, "yes sm_120{") == 0) != versions[i].holds)
+            fail_msg("%s with %s: %s", versions[i].condition, versions[i].package, line);
+    }
+    /* Rows of a user come first, and only where they match. */
+    assert_int_equal(add_rows("no-code|zstd\t100-120\tlibfoo|libbar\t-\tours", &at), 0);
+    kgi_advice("/x/libbar.so", NULL, image.codes, image.count, &host, &v, line, sizeof line);
+    assert_string_equal(line, "ours");
+    kgi_advice("/x/libbaz.so", NULL, image.codes, image.count, &host, &v, line, sizeof line);
+    assert_string_not_equal(line, "ours");
+    host.gpu.number = 121;
+    kgi_advice("/x/libbar.so", NULL, image.codes, image.count, &host, &v, line, sizeof line);
+    assert_string_not_equal(line, "ours");
 }
 
 int main(void)
@@ -383,6 +506,7 @@ int main(void)
         cmocka_unit_test(test_seed_stack),    cmocka_unit_test(test_floors),
         cmocka_unit_test(test_other_reasons), cmocka_unit_test(test_every_line),
         cmocka_unit_test(test_small_buffers),
+        cmocka_unit_test(test_installed), cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
