@@ -16,10 +16,11 @@ room_of = $(firstword $(subst _, ,$(1)))
 # A command's main.c has a main() of its own.
 objects_of = $(foreach r,$(FLOORS_$(1)),$(patsubst %.c,$(OBJDIR)/%.o,\
     $(filter-out %/main.c,$(wildcard shim/$(r)/*.c))))
+# From an archive: what a test does not use may need what is not linked here.
 define UNIT_RULE
 $(OBJDIR)/unit/$(1): $(OBJDIR)/tests/unit/$(1).o $$(call objects_of,$(call room_of,$(1)))
-	@mkdir -p $$(@D)
-	$$(Q)$$(CC) -o $$@ $$^ $$(SAN_FLAGS) -lcmocka $$(UNIT_LIBS_$(call room_of,$(1))) $$(STATIC_LIBS)
+	@mkdir -p $$(@D) && rm -f $$@.a && ar rcs $$@.a $$(filter-out $$<,$$^)
+	$$(Q)$$(CC) -o $$@ $$< $$@.a $$(SAN_FLAGS) -lcmocka $$(UNIT_LIBS_$(call room_of,$(1))) $$(STATIC_LIBS)
 endef
 $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 
@@ -38,7 +39,7 @@ unit: $(OBJDIR)/unit/$(TEST)
 
 # ---- the fake driver, fuzz targets, benchmarks: each with its own rules ------------------------------
 
--include tests/fake/fake.mk tests/fuzz/fuzz.mk tests/bench/bench.mk
+-include tests/fake/fake.mk tests/fuzz/fuzz.mk tests/bench/bench.mk tests/corpus/corpus.mk
 
 # ---- scenarios: one small program each, over the fake driver ------------------------------------------
 
