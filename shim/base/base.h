@@ -92,6 +92,15 @@ struct kgi_signals {
 void kgi_signals_hold(struct kgi_signals *before);
 void kgi_signals_release(const struct kgi_signals *before);
 
+/* ---- rank.c: which process of a job this is ------------------------------------------------------ */
+
+/* From what launchers set; -1 when this is the only process. */
+int kgi_rank(void);
+int kgi_local_rank(void);
+bool kgi_process_name(char *out, size_t size);
+/* How a line starts: "kguard[4242]: ", "kguard[4242 rank 1]: ". */
+void kgi_prefix(struct kgi_text *line);
+
 /* ---- file.c: files, without leaving a trace ------------------------------------------------------ */
 
 /* open() by the raw system call (no cancellation point, no interposer), always O_CLOEXEC and never

@@ -108,7 +108,7 @@ void kgi_log(enum kgi_level level, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    kgi_text_add(&line, "kguard[%d]: ", (int)getpid());
+    kgi_prefix(&line);
     kgi_text_add_safe(&line, message);
     if (line.length == line.size - 1)
         line.length--; /* room for the end of the line */

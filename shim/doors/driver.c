@@ -29,6 +29,7 @@ static void start(void)
     complain();
     kgi_driver_keep();
     kgi_machine_ready();
+    kgi_evidence_variables();
     kgi_drvlog_start();
     kgi_jit_start();
     kgi_audit();

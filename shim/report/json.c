@@ -188,11 +188,26 @@ static void add_call(struct line *l, const struct kgi_diagnosis *d)
     add_true(l, "not_used_yet", d->not_used_yet);
     add_path(l, "python", d->python);
     add_path(l, "host", d->stack);
+    add_string(l, "found", d->found);
+    add_true(l, "torch_fine", d->torch_fine);
     add_string(l, "help", d->help);
     add_string(l, "message", d->message);
     if (d->count)
         add_number(l, "count", (long long)d->count);
     add_string(l, "log", d->log);
+}
+
+static void add_process(struct line *l)
+{
+    int rank = kgi_rank(), local = kgi_local_rank();
+    char name[32];
+
+    if (kgi_process_name(name, sizeof name))
+        add_string(l, "process", name);
+    if (rank >= 0)
+        add_number(l, "rank", rank);
+    if (local >= 0)
+        add_number(l, "local_rank", local);
 }
 
 size_t kgi_report_json(const struct kgi_diagnosis *d, struct kgi_text *out)
@@ -215,6 +230,7 @@ size_t kgi_report_json(const struct kgi_diagnosis *d, struct kgi_text *out)
         end(&l);
     }
     add_number(&l, "pid", getpid());
+    add_process(&l);
     begin(&l, "time");
     kgi_text_add(out, "%lld.%03d", (long long)now.tv_sec, (int)(now.tv_nsec / 1000000));
     end(&l);

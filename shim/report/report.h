@@ -51,6 +51,8 @@ struct kgi_diagnosis {
     const char *python;       /* "run.py:42 in main > mesh.py:88 in mesh2index", outermost first */
     const char *stack;        /* "udf_ext.so voxelize() > libcudart.so.12", outermost first */
     const char *help;
+    const char *found;        /* one more fact: "/usr/lib/libnvidia-ptxjitcompiler.so.1 is missing" */
+    bool torch_fine;          /* PyTorch is loaded, runs on this GPU, and is not what failed */
     const char *log;          /* JIT log or other evidence, may hold several lines */
     uint64_t count;           /* how often seen in all, for FOLLOWUP and SUMMARY */
     const char *message;      /* FOLLOWUP, SUMMARY and JIT: the sentence itself */

@@ -5,20 +5,13 @@
 #include "report.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 #define MOST_LINES 12
-#define WHOLE_LINES 9    /* all but the log's */
 #define LONG_KERNEL 120  /* a longer name would hide the reason behind it */
-
-static void begin(struct kgi_text *out)
-{
-    kgi_text_add(out, "kguard[%d]: ", (int)getpid());
-}
 
 static void label(struct kgi_text *out, const char *name)
 {
-    begin(out);
+    kgi_prefix(out);
     kgi_text_add(out, "  %-8s ", name);
 }
 
@@ -156,6 +149,8 @@ static void add_holds(struct kgi_text *out, const struct kgi_diagnosis *d)
     label(out, "holds");
     if (d->code_count)
         kgi_report_holds(d->codes, d->code_count, out);
+    if (d->torch_fine)
+        kgi_text_add(out, " (PyTorch itself is fine: it has code for this GPU)");
     if (d->unreadable)
         kgi_text_add(out, "%scould not be read past byte %llu", d->code_count ? "; " : "",
                      (unsigned long long)d->broken);
@@ -390,11 +385,20 @@ static void add_log(struct kgi_text *out, const char *log, int room)
     }
 }
 
+static int lines_of(const char *text)
+{
+    int lines = 0;
+
+    for (; *text; text++)
+        lines += *text == '\n';
+    return lines;
+}
+
 static void add_failure(struct kgi_text *out, const struct kgi_diagnosis *d)
 {
     bool folded = false;
 
-    begin(out);
+    kgi_prefix(out);
     add_severity(out, d);
     add_who(out, d, &folded);
     add_why(out, d);
@@ -412,7 +416,8 @@ static void add_failure(struct kgi_text *out, const struct kgi_diagnosis *d)
     add_needs(out, d);
     add_api(out, d);
     add_called(out, d);
-    add_log(out, d->log, MOST_LINES - WHOLE_LINES + 1);
+    add_line(out, "found", d->found);
+    add_log(out, d->log, MOST_LINES - lines_of(out->at) - 1);
     add_line(out, "help", d->help);
 }
 
@@ -436,7 +441,7 @@ static void add_outlook(struct kgi_text *out, const struct kgi_diagnosis *d)
 
 static void add_module(struct kgi_text *out, const struct kgi_diagnosis *d)
 {
-    begin(out);
+    kgi_prefix(out);
     add_severity(out, d);
     if (d->library) {
         kgi_text_add_safe(out, d->library);
@@ -455,7 +460,7 @@ static void add_module(struct kgi_text *out, const struct kgi_diagnosis *d)
 
 static void add_sentence(struct kgi_text *out, const struct kgi_diagnosis *d)
 {
-    begin(out);
+    kgi_prefix(out);
     add_severity(out, d);
     if (d->message)
         kgi_text_add_safe(out, d->message);

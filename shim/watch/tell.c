@@ -11,6 +11,7 @@
 #define TEXT_SIZE 16384
 
 struct desk {
+    struct kgi_evidence evidence;
     struct kgi_frame frames[FRAMES_MOST];
     size_t frame_count;
     char python[1024], stack[1024], kernels[1024], help[256], kernel[1024];
@@ -313,6 +314,7 @@ void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel)
                sizeof desk->help);
     if (desk->help[0])
         d->help = desk->help;
+    kgi_evidence_find(d, &desk->evidence);
     add_machine(d);
     write_diagnosis(d, desk->text, sizeof desk->text);
     kgi_pages_put(desk, sizeof *desk);

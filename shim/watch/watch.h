@@ -154,6 +154,16 @@ bool kgi_error_is_consequence(int result);
  * lives for ever. Takes no lock but for the first use of a text. */
 const char *kgi_error_text(int result, const char *plain);
 
+/* ---- evidence.c: what else can be found out about a failure -------------------------------------------- */
+
+struct kgi_evidence {
+    char found[768], help[640];
+};
+/* Adds found, help and torch_fine to d, where there is anything; the words stand in e. */
+void kgi_evidence_find(struct kgi_diagnosis *d, struct kgi_evidence *e);
+/* One line where CUDA_FORCE_PTX_JIT or CUDA_DISABLE_PTX_JIT is set. */
+void kgi_evidence_variables(void);
+
 /* ---- tell.c: a diagnosis, put together and written ---------------------------------------------------- */
 
 /* The GPU this thread uses; false, and all unknown, where no driver answers. Calls the driver. */

@@ -30,8 +30,12 @@ struct wrapper {
     void *linked;
 };
 #define WRAPPER __attribute__((section(".nvFatBinSegment"), used)) static struct wrapper
+#ifndef NO_LACKING
 WRAPPER lacking = {0x466243b1, 1, fatbin_60_90, NULL};
+#endif
+#ifndef NO_FITTING
 WRAPPER fitting = {0x466243b1, 1, fatbin_120, NULL};
+#endif
 
 static inline int answer(const char *call, int result)
 {

@@ -54,8 +54,9 @@ fi
 normal() {
     sed -E -e "s#$work/[^ ]*/#TMP/#g; s#$OBJDIR/#BUILD/#g; s#$PWD/#SRC/#g" \
         -e 's/code at byte [0-9]+/code at byte N/; s/"place":[0-9]+/"place":N/' \
-        -e 's/kguard\[[0-9]+\]/kguard[PID]/g; s/"pid":[0-9]+/"pid":PID/g' \
-        -e 's/"time":"?[-0-9.:TZ+]+"?/"time":TIME/g; s/0x[0-9a-f]{5,}/ADDRESS/g'
+        -e 's/kguard\[[0-9]+/kguard[PID/g; s/"pid":[0-9]+/"pid":PID/g' \
+        -e 's/"time":"?[-0-9.:TZ+]+"?/"time":TIME/g; s/0x[0-9a-f]{5,}/ADDRESS/g' \
+        -e 's/and (ld.so.cache names) none|(ld.so.cache names) one elsewhere/\1\2 IT OR NOT/'
 }
 
 # run DIRECTORY PRELOAD WORD...: output, error, exit code into files of the directory
