@@ -83,9 +83,10 @@ check:
 	@.ci/deps check
 	@$(MAKE) --no-print-directory check-built
 FUZZ_REPLAY := $(FUZZ:%=$(OBJDIR)/fuzz/replay_%)
-check-built: $(OBJDIR)/libkguard.so fake scenarios $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY)
+CLI_TESTS := tests/cli/golden.sh
+check-built: $(OBJDIR)/libkguard.so $(OBJDIR)/kguard fake scenarios $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY)
 	@OBJDIR=$(abspath $(OBJDIR)) SAN=$(SAN) CC=$(CC) STRICT=$(STRICT) tests/run.sh \
-	    $(GATES) $(FAKE_TESTS) $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY) $(SCENARIOS)
+	    $(GATES) $(FAKE_TESTS) $(CLI_TESTS) $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY) $(SCENARIOS)
 
 # ---- the demo ---------------------------------------------------------------------------------------------
 

@@ -441,8 +441,6 @@ static void read_cubin(struct scan *s, const Elf64_Ehdr *h)
     if (!image.at && at == 0)
         complain(s, true, "byte 0x%llx: the file ends inside the cubin, which goes to 0x%llx",
                  (unsigned long long)(s->base + s->have), (unsigned long long)size);
-    else if (!image.at)
-        s->at = s->at < s->have ? s->at + 8 : s->have;
     else if (add_image(s, at, image) == -EBADMSG && at == 0)
         complain(s, true, "byte 0x0: broken cubin");
     free(copy);
@@ -662,6 +660,7 @@ static void search(struct scan *s)
             continue;
         }
         s->at = hit;
+        uint64_t found = place(s);
         memcpy(&magic, s->buffer + hit, sizeof magic);
         if (magic == KGI_FATBIN_MAGIC)
             read_fatbin(s);
@@ -669,6 +668,8 @@ static void search(struct scan *s)
             read_wrapper(s);
         else
             read_elf(s);
+        if (place(s) <= found) /* cut short: look behind the magic */
+            s->at += 8;
     }
 }
 

@@ -84,7 +84,7 @@ struct kgi_kernel_row {
     size_t in_count;
     uint64_t lacking; /* bit j: no image that targets[j] takes holds it */
 };
-/* The kernels of a file scanned with kernels, one row per name, by mangled name. */
+/* The kernels of a file scanned with kernels, one row per name, sorted. */
 int kgi_kernel_rows(const struct kgi_scan *scan, size_t i, struct kgi_kernel_row **rows,
                     size_t *count);
 void kgi_kernel_rows_free(struct kgi_kernel_row *rows, size_t count);

@@ -93,10 +93,12 @@ static int compare_holders(const void *pa, const void *pb)
     return difference((uint8_t)a->in.target.suffix, (uint8_t)b->in.target.suffix);
 }
 
-static int compare_rows(const void *a, const void *b)
+static int compare_rows(const void *pa, const void *pb)
 {
-    return strcmp(((const struct kgi_kernel_row *)a)->mangled,
-                  ((const struct kgi_kernel_row *)b)->mangled);
+    const struct kgi_kernel_row *a = pa, *b = pb;
+    int d = strcmp(a->name, b->name);
+
+    return d ? d : strcmp(a->mangled, b->mangled);
 }
 
 /* For each code of an image, the targets that take it. */

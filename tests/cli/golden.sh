@@ -1,0 +1,80 @@
+#!/bin/bash
+# kguard's output over fixtures, compared with what was recorded.   [RECORD=1] tests/cli/golden.sh [CASE...]
+# A case is a function below; its stdout, stderr and exit code are tests/cli/CASE.txt.
+set -u
+kguard=${OBJDIR:-$PWD/build}/kguard
+F=tests/fixtures
+set1="$F/host.so $F/host_ptx.so $F/a_targets.fatbin $F/f_targets.fatbin $F/cuda_118.fatbin $F/stub.fatbin
+      $F/empty.fatbin $F/cubin_90a.cubin $F/legacy.ptx $F/lto.fatbin $F/rdc.fatbin $F/host_object.o"
+work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+
+text() { "$kguard" scan $set1 --target sm_90,sm_120 --driver 580.65; }
+old_driver() { "$kguard" scan $set1 -t 12.0 -d 570.26; }
+all_targets() {
+    [ -e /proc/driver/nvidia ] && return 77 # judges this machine's GPUs
+    "$kguard" scan $set1
+}
+quiet() { "$kguard" scan -q -t sm_120 $set1; }
+color() { "$kguard" scan --color=always -t sm_120,sm_80 $F/host.so $F/host_ptx.so; }
+why() { "$kguard" scan --why -t sm_100 $F/host.so $F/plain_targets.fatbin $F/rdc.fatbin; }
+kernels() { "$kguard" scan --kernels -t sm_80,sm_120 $F/host.so $F/default.fatbin; }
+kernels_json() { "$kguard" scan --kernels --why --format json -t sm_90 $F/default.fatbin $F/lz4.fatbin; }
+json() { "$kguard" scan --format json -t sm_90,sm_120 --driver 580.65 $set1; }
+jsonl() { "$kguard" scan --format jsonl -t sm_120 $F/host.so $F/legacy.ptx; }
+tsv() { "$kguard" scan --format tsv -t sm_90,sm_120 $set1; }
+sarif() { "$kguard" scan --format sarif -t sm_120 $F/host.so $F/host_ptx.so; }
+fail_on() {
+    local on
+    for on in cannot jit never; do
+        "$kguard" scan -q -t sm_120 --fail-on $on $F/legacy.ptx
+        echo "$on: $?"
+        "$kguard" scan -q -t sm_120 --fail-on=$on $F/cubin_90a.cubin
+        echo "$on: $?"
+    done
+}
+output_file() {
+    "$kguard" scan -t sm_90 $F/legacy.ptx --format tsv --output "$work/out"
+    echo "$?"
+    cat "$work/out"
+    "$kguard" scan -t sm_90 $F/legacy.ptx -o "$work/no/such/folder"
+}
+# What can be wrong with a file: it is named, with the place; the others are still judged.
+bad_input() {
+    head -c 3000 $F/plain_targets.fatbin >"$work/cut.fatbin"
+    head -c 12 $F/plain_targets.fatbin >"$work/header.fatbin"
+    head -c 9000 $F/host.so >"$work/cut.so"
+    head -c 2000 $F/cubin_90a.cubin >"$work/cut.cubin"
+    { head -c 16 $F/default.fatbin; head -c 64 /dev/zero; } >"$work/entry.fatbin"
+    printf '.version nine\n.target sm_90\n' >"$work/bad.ptx"
+    printf '// a text\nint x;\n' >"$work/text.c"
+    cp $F/legacy.ptx "$work/good.ptx"
+    cd "$work" && "$kguard" scan -t sm_120 cut.fatbin header.fatbin cut.so cut.cubin entry.fatbin bad.ptx \
+        text.c good.ptx nothing
+}
+usage() {
+    local arguments
+    for arguments in "" frobnicate scan "scan --target sm_1x f" "scan --target" "scan --frob f" "scan -z f" \
+        "scan --format xml f" "scan --quiet=yes f" "scan --driver old f" "explain" "explain KG999"; do
+        "$kguard" $arguments
+        echo "kguard $arguments: $?"
+    done
+}
+help() { "$kguard" --help && "$kguard" scan --help && "$kguard" explain kg104; }
+from_stdin() { "$kguard" scan -t sm_120 --format tsv - <$F/host.so; }
+
+cases=${*:-$(declare -F | sed 's/declare -f //')}
+failed=0
+for c in $cases; do
+    (NO_COLOR= "$c") >"$work/$c" 2>"$work/$c.err" </dev/null
+    status=$?
+    [ $status = 77 ] && continue
+    { cat "$work/$c"; sed 's/^/stderr: /' "$work/$c.err"; echo "exit $status"; } |
+        sed "s|$work|WORK|g" >"$work/$c.got"
+    if [ -n "${RECORD-}" ]; then
+        cp "$work/$c.got" "tests/cli/$c.txt"
+    elif ! diff -u "tests/cli/$c.txt" "$work/$c.got"; then
+        echo "FAIL: $c"
+        failed=1
+    fi
+done
+exit $failed
