@@ -108,14 +108,16 @@ static void judge_one(const struct kgi_file *file, size_t i, const struct kgi_fo
     const struct kgi_found *found = &file->found[i];
 
     out->found = i;
-    if (linked && found->relocatable)
+    out->aside = false;
+    if (linked && found->relocatable) { /* parts of one program: all are needed */
         judge_both(file, linked, found, host, out);
-    else
-        kgi_judge(found->codes, found->count, host, &out->verdict);
-    out->aside = out->verdict.answer == KGI_NONE &&
-                 (out->verdict.reason == KG102_ARCH_SPECIFIC ||
-                  (out->verdict.reason == KG101_NO_CODE && made_for_others(found, host->gpu)) ||
-                  (out->verdict.reason == KG106_NO_KERNEL && made_for_others(found, host->gpu)));
+        return;
+    }
+    kgi_judge(found->codes, found->count, host, &out->verdict);
+    int reason = out->verdict.answer == KGI_NONE ? out->verdict.reason : KGI_OK;
+    out->aside = reason == KG102_ARCH_SPECIFIC ||
+                 ((reason == KG101_NO_CODE || reason == KG106_NO_KERNEL) &&
+                  made_for_others(found, host->gpu));
 }
 
 static bool registers_code(const struct kgi_file *file)
