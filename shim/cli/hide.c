@@ -55,8 +55,6 @@ int kgi_keys_add_member(struct kgi_keys *keys, const struct kgi_member *m, bool 
         return keys_add(keys, "", 0, m->name, m->folder ? FOLDER_THERE : FILE_THERE);
     if (strcmp(base, ".wh..wh..opq") == 0)
         return keys_add(keys, m->name, folder ? folder - 1 : 0, "", EMPTIED);
-    if (strncmp(base, ".wh..wh.", 8) == 0)
-        return 0; /* the bookkeeping of aufs */
     return keys_add(keys, m->name, folder, base + 4, FILE_THERE);
 }
 

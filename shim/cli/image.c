@@ -99,7 +99,7 @@ static int add_entry(struct kgi_images *images, struct kgi_image *entry, int dep
     struct kgi_document found;
     struct kgi_bytes json;
 
-    if (entry->other || is_listed(images, entry->blob))
+    if (is_listed(images, entry->blob))
         return 0;
     int result = document(images, entry->blob, &found, &json);
     if (result <= 0) {

@@ -53,8 +53,9 @@ static char *platform_of(const json_t *object)
     return kgi_format("%.32s/%.32s%s%.32s", os, machine, variant ? "/" : "", variant ? variant : "");
 }
 
-/* Layers are tars; what has other media types (in-toto statements, charts, signatures) is no file
- * system. Docker's and OCI's types both have "tar" in them. */
+/* Layers are tars; what has other media types is no file system: charts, signatures, and BuildKit's
+ * attestations, which stand beside the images of an index. Docker's and OCI's types both have "tar"
+ * in them. */
 static bool is_other(const char *media)
 {
     return media && !strstr(media, "tar");
@@ -101,9 +102,7 @@ static int read_manifest(struct reader *r, const json_t *root, struct kgi_image 
 static int read_index_entry(struct reader *r, const json_t *entry, size_t i, struct kgi_image *image)
 {
     const json_t *notes = json_object_get(entry, "annotations");
-    const json_t *platform = json_object_get(entry, "platform");
     const char *name = string(notes, "io.containerd.image.name");
-    const char *os = string(platform, "os");
 
     if (!(image->blob = member_of(string(entry, "digest"))))
         return errno ? -ENOMEM : wrong(r, "manifests", i, ".digest is no digest");
@@ -111,9 +110,7 @@ static int read_index_entry(struct reader *r, const json_t *entry, size_t i, str
         name = string(notes, "org.opencontainers.image.ref.name");
     if (name && !(image->name = strdup(name)))
         return -ENOMEM;
-    image->platform = platform_of(platform);
-    /* BuildKit's attestations stand beside the images, as those of the platform unknown/unknown. */
-    image->other = os && strcmp(os, "unknown") == 0;
+    image->platform = platform_of(json_object_get(entry, "platform"));
     return 0;
 }
 

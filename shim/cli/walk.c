@@ -72,7 +72,7 @@ void kgi_walk_skipped(struct kgi_walk *walk, uint64_t bytes)
     walk->done = walk->base + (size && walk->passed > size ? size : walk->passed);
     if (walk->visitor->progress)
         walk->visitor->progress(walk->visitor->context, walk->done,
-                                walk->total > walk->done ? walk->total : 0);
+                                walk->total >= walk->done ? walk->total : 0);
 }
 
 void kgi_walk_in(struct kgi_walk *walk, uint64_t bytes)
@@ -395,6 +395,11 @@ static int walk_entry(struct kgi_walk *walk, const char *path, int folder, const
         kgi_walk_error(walk, path, "cannot be read: %s", strerror(errno));
         return 0;
     }
+    if (walk->measuring && !S_ISDIR(s.st_mode)) {
+        int fresh = S_ISREG(s.st_mode) ? is_new(walk, &s) : 0;
+        walk->total += fresh > 0 ? (uint64_t)s.st_size : 0;
+        return fresh < 0 ? fresh : 0;
+    }
     if (S_ISLNK(s.st_mode))
         return kgi_names_add(&walk->links, strdup(path));
     if (!S_ISDIR(s.st_mode) && !S_ISREG(s.st_mode)) {
@@ -430,7 +435,7 @@ static int walk_folder(struct kgi_walk *walk, const char *path, int fd, int dept
         return 0;
     }
     int stop = list(walk, path, fd, &names);
-    if (stop == 0 && (has(&names, "index.json") || has(&names, "manifest.json")))
+    if (stop == 0 && !walk->measuring && (has(&names, "index.json") || has(&names, "manifest.json")))
         stop = kgi_image_walk_folder(walk, path, fd, &is_image);
     for (size_t i = 0; i < names.count && stop == 0 && !is_image; i++) {
         char *child = kgi_format("%s%s%s", path, slash, names.at[i]);
@@ -475,6 +480,17 @@ static ssize_t stdin_read(void *context, void *to, size_t size)
     return n < 0 ? -errno : n;
 }
 
+/* The bytes of all files in a folder; what links lead to is not known beforehand. */
+static uint64_t measure(const char *path)
+{
+    static const struct kgi_visitor nobody;
+    struct kgi_walk walk = {.visitor = &nobody, .measuring = true};
+
+    walk_path(&walk, path, true);
+    kgi_set_free(&walk.seen);
+    return walk.total;
+}
+
 int kgi_walk(const char *path, const struct kgi_visitor *visitor)
 {
     struct kgi_walk walk = {.visitor = visitor};
@@ -487,6 +503,8 @@ int kgi_walk(const char *path, const struct kgi_visitor *visitor)
         walk.total = (uint64_t)s.st_size;
     else if (is_stdin)
         return kgi_walk_stream(path, &input, visitor);
+    else if (visitor->progress)
+        walk.total = measure(path);
     stop = is_stdin ? kgi_walk_fd(&walk, path, STDIN_FILENO, true, kgi_use_node, NULL)
                     : walk_path(&walk, path, true);
     /* The list grows while folders behind links are walked. */

@@ -44,7 +44,6 @@ static struct made top(int filter)
         FILE_OF("became_a_file", "b"),
         FOLDER_OF("became_a_folder/"),
         FOLDER_OF("kept/"),
-        FOLDER_OF(".wh..wh.plnk/"),
     };
 
     return pack(ARCHIVE_FORMAT_TAR, filter, items, KGI_COUNT(items));
@@ -141,7 +140,8 @@ static void platforms(void **state)
     struct item items[] = {
         FILE_OF("index.json",
                 "{\"manifests\":[" DESCRIPTOR(DIGEST_C, ",\"annotations\":{\"io.containerd.image.name\":"
-                                                        "\"app:1\"}") "]}"),
+                                                        "\"app:1\"}") ","
+                DESCRIPTOR(DIGEST_C, ",\"annotations\":{\"io.containerd.image.name\":\"app:2\"}") "]}"),
         FILE_OF(BLOB(DIGEST_C),
                 "{\"manifests\":["
                 DESCRIPTOR(DIGEST_A, ",\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}") ","
@@ -172,6 +172,22 @@ static void platforms(void **state)
     fclose(log.to);
     assert_non_null(strstr(log.at, "= (t!linux/amd64!/on_amd64) on_amd64\n"));
     free(log.at);
+}
+
+/* A layer that empties the root. */
+static void emptied(void **state)
+{
+    struct made high = PACK(TAR, NONE, ((struct item[]){FILE_OF(".wh..wh..opq", ""), FILE_OF("n", "n")}));
+    struct item items[] = {
+        FILE_OF("index.json", "{\"manifests\":[" DESCRIPTOR(DIGEST_A, "") "]}"),
+        FILE_OF(BLOB(DIGEST_A), MANIFEST(DESCRIPTOR(DIGEST_0, "") "," DESCRIPTOR(DIGEST_1, ""))),
+        {BLOB(DIGEST_0), 'f', bottom(ARCHIVE_FILTER_NONE)},
+        {BLOB(DIGEST_1), 'f', high},
+    };
+
+    (void)state;
+    store("t", PACK(TAR, NONE, items));
+    expect_path("t", "t!sha256:111111111111!/n = n\n");
 }
 
 /* A wheel in a layer; an image inside an image. */
@@ -236,7 +252,8 @@ static void damaged(void **state)
     struct item items[] = {
         FILE_OF("index.json", "{\"manifests\":[" DESCRIPTOR(DIGEST_A, "") "]}"),
         FILE_OF(BLOB(DIGEST_A), MANIFEST(DESCRIPTOR(DIGEST_0, "") "," DESCRIPTOR(DIGEST_1, "") ","
-                                         DESCRIPTOR(DIGEST_2, "") "," DESCRIPTOR(DIGEST_0, ""))),
+                                         DESCRIPTOR(DIGEST_2, "") "," DESCRIPTOR(DIGEST_1, "") ","
+                                         DESCRIPTOR(DIGEST_0, ""))),
         {BLOB(DIGEST_0), 'f', one_file("whole")},
         FILE_OF(BLOB(DIGEST_1), "no tar at all"),
     };
@@ -245,8 +262,8 @@ static void damaged(void **state)
     (void)state;
     store("t", tar);
     expect_path("t", "t!sha256:000000000000!/whole = whole\n"
-                     "t ! " BLOB(DIGEST_2) ": a layer that is not there\n"
-                     "t!sha256:111111111111 ! a layer that is no tar\n");
+                     "t!sha256:111111111111 ! a layer that is no tar\n"
+                     "t ! " BLOB(DIGEST_2) ": a layer that is not there\n");
     tar = PACK(TAR, NONE, ((struct item[]){items[2], items[0]}));
     tar.size = 1500; /* in the layer */
     store("t", tar);
@@ -286,7 +303,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, enter_folder, leave_folder)
-        T(layout), T(docker), T(platforms), T(nested), T(broken), T(damaged), T(no_image), T(outside),
+        T(layout), T(docker), T(platforms), T(emptied), T(nested), T(broken), T(damaged), T(no_image), T(outside),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,6 +44,25 @@ static void folders(void **state)
     free(log.at);
 }
 
+/* The bar reaches its end: hard links count once, archives by their own size. */
+static void progress(void **state)
+{
+    struct log log = {0};
+    struct kgi_visitor v = visitor(&log);
+    struct made made = PACK(TAR, GZIP, ((struct item[]){FILE_OF("a", "1"), FILE_OF("b", "2")}));
+
+    (void)state;
+    assert_int_equal(mkdir("d", 0755) | mkdir("d/e", 0755), 0);
+    store("d/e/t", made);
+    store("d/f", text("12345"));
+    assert_int_equal(link("d/f", "d/g"), 0);
+    assert_int_equal(kgi_walk("d", &v), 0);
+    fclose(log.to);
+    assert_int_equal(log.total, made.size + 5);
+    assert_int_equal(log.done, log.total);
+    free(log.at);
+}
+
 static void deep_folders(void **state)
 {
     char start[512];
@@ -231,6 +250,12 @@ static void damaged(void **state)
     expect_cut(made, 10000, "cut!/a = 1\n"
                             "cut ! \"b\": Truncated tar archive, at byte 10000; the rest is not read\n"
                             "cut!/b = " NOISE "... 4096, Bad message\n");
+    struct item wheel[] = {{"w.whl", 'f', with_noise(ARCHIVE_FORMAT_ZIP, ARCHIVE_FILTER_NONE)}};
+    made = PACK(TAR, NONE, wheel);
+    expect_cut(made, 9000, "cut!/w.whl!/a = 1\n"
+                           "cut ! \"w.whl\": Truncated tar archive, at byte 9000; "
+                           "the rest is not read\n"
+                           "cut!/w.whl!/b = " NOISE "... 4096, Bad message\n");
     made = with_noise(ARCHIVE_FORMAT_TAR, ARCHIVE_FILTER_GZIP);
     expect_cut(made, 6000, "cut ! truncated gzip input, at byte 6000; the rest is not read\n");
     made = with_noise(ARCHIVE_FORMAT_ZIP, ARCHIVE_FILTER_NONE);
@@ -260,6 +285,26 @@ static void damaged(void **state)
                                 "cut ! after \"a\": Damaged tar archive, at byte 1536\n");
 }
 
+/* What nobody reads is skipped, and yet found missing. */
+static void cut_while_skipping(void **state)
+{
+    struct log log = {.skip = true};
+    struct kgi_visitor v = visitor(&log);
+    const struct item items[] = {{"a", 'f', {calloc(1, 1 << 20), 1 << 20}}};
+    struct made made = pack(ARCHIVE_FORMAT_TAR, ARCHIVE_FILTER_NONE, items, 1);
+
+    (void)state;
+    made.size = 500000;
+    store("t", made);
+    assert_int_equal(kgi_walk("t", &v), 0);
+    fclose(log.to);
+    assert_string_equal(log.at, "t!/a =  of 1048576\n"
+                                "t ! \"a\": Truncated input file (needed 1048576 bytes, only 499488 "
+                                "available), at byte 500000; the rest is not read\n");
+    free(log.at);
+    free(items[0].content.at);
+}
+
 /* ---- limits ---------------------------------------------------------------------------------------------- */
 
 /* 1.2 GiB of zeros in some 40 KB. */
@@ -283,12 +328,26 @@ static void bomb(void **state)
         assert_int_equal(archive_write_data(a, zeros, sizeof zeros), sizeof zeros);
     archive_entry_free(e);
     archive_write_free(a);
-    store("d/next", text("next"));
+    store("d/next", PACK(TAR, NONE, ((struct item[]){FILE_OF("a", "1")})));
     assert_int_equal(kgi_walk("d", &v), 0); /* nobody reads the zeros: they are passed over */
     fclose(log.to);
     assert_non_null(strstr(log.at, "d/bomb!/zeros =  of 1258291200\n"
                                    "d/bomb ! unpacks to more than 200 times its size: 1024 MiB from "));
-    assert_non_null(strstr(log.at, "; not read on\nd/next = next of 4\n"));
+    assert_non_null(strstr(log.at, "; not read on\nd/next!/a = 1 of 1\n"));
+    free(log.at);
+
+    struct made inner = make();
+    int fd = open("d/bomb", O_RDONLY);
+    inner.size = (size_t)read(fd, inner.at, MADE);
+    close(fd);
+    store("d/bomb", PACK(TAR, NONE, ((struct item[]){{"bomb", 'f', inner}, FILE_OF("behind", "b")})));
+    log = (struct log){.skip = true};
+    v = visitor(&log);
+    assert_int_equal(kgi_walk("d/bomb", &v), 0);
+    fclose(log.to);
+    assert_non_null(strstr(log.at, "d/bomb!/bomb!/zeros =  of 1258291200\n"
+                                   "d/bomb!/bomb ! unpacks to more than 200 times its size"));
+    assert_string_equal(strchr(strstr(log.at, " ! "), '\n'), "\n"); /* the end */
     free(log.at);
 }
 
@@ -431,11 +490,12 @@ static void process(void **state)
     char line[256];
     struct log log = {0};
     struct kgi_visitor v = visitor(&log);
-    void *kept, *gone;
+    void *kept, *again, *gone;
 
     store("kept.so", text("kept"));
     store("gone.so", text("gone"));
     kept = map("kept.so");
+    again = map("kept.so");
     gone = map("gone.so");
     unlink("gone.so");
     assert_int_equal(kgi_walk_process(getpid(), &v), 0);
@@ -449,6 +509,7 @@ static void process(void **state)
     assert_true(strncmp(said, "= gone\n", 7) == 0 || /* who may use map_files */
                 strncmp(said, "! deleted or replaced since it was mapped", 41) == 0);
     munmap(kept, 4096);
+    munmap(again, 4096);
     munmap(gone, 4096);
     free(log.at);
     v = visitor(&log);
@@ -462,8 +523,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, enter_folder, leave_folder)
-        T(folders), T(deep_folders), T(not_readable), T(tars), T(zips), T(ar), T(no_tar),
-        T(nested_too_deep), T(damaged), T(bomb), T(large_zip), T(mapping_lines), T(process),
+        T(folders), T(progress), T(deep_folders), T(not_readable), T(tars), T(zips), T(ar), T(no_tar),
+        T(nested_too_deep), T(damaged), T(cut_while_skipping), T(bomb), T(large_zip), T(mapping_lines), T(process),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
