@@ -141,6 +141,27 @@ static void passes_over_payloads(void **state)
     free((void *)(uintptr_t)bytes.at);
 }
 
+/* The payload's last byte is the file's. */
+static void passes_to_the_very_end(void **state)
+{
+    struct kgi_bytes bytes = big_fatbin(3 << 20);
+    uint64_t entry = fixture("stub.fatbin").size - 16, length = bytes.size - 16 - entry;
+    uint8_t *copy = malloc(bytes.size);
+
+    (void)state;
+    memcpy(copy, bytes.at, bytes.size);
+    memcpy(copy + 8, &length, 8); /* without the third entry */
+    struct source s = {.bytes = {copy, 16 + length}, .chunk = SIZE_MAX};
+    struct kgi_file file = scan_by(&s, 0, true, false);
+    assert_null(file.error);
+    assert_int_equal(file.found[0].count, 2);
+    assert_int_equal(file.size, 16 + length);
+    assert_int_equal(s.seeks, 1);
+    kgi_file_free(&file);
+    free(copy);
+    free((void *)(uintptr_t)bytes.at);
+}
+
 static void every_prefix_ends(void **state)
 {
     static const char *const names[] = {"host.so", "a_targets.fatbin", "cubin_90a.cubin"};
@@ -190,6 +211,11 @@ static void four_bytes_are_no_fatbin(void **state)
     struct kgi_file file = scan((struct kgi_bytes){b, sizeof b});
     assert_int_equal(file.found_count, 0);
     assert_null(file.error);
+    kgi_file_free(&file);
+    memset(b + 64 + 8, 0, 8); /* an empty one, but of a version that is not known */
+    b[64 + 4] = 2;
+    file = scan((struct kgi_bytes){b, sizeof b});
+    assert_int_equal(file.found_count, 0);
     kgi_file_free(&file);
     memcpy(b, b + 64, 16); /* but a file that begins so is broken */
     file = scan((struct kgi_bytes){b, sizeof b});
@@ -293,6 +319,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_chunks),
         cmocka_unit_test(passes_over_payloads),
+        cmocka_unit_test(passes_to_the_very_end),
         cmocka_unit_test(every_prefix_ends),
         cmocka_unit_test(any_byte_may_lie),
         cmocka_unit_test(four_bytes_are_no_fatbin),
