@@ -253,13 +253,14 @@ struct walk {
     long done;
 };
 
-/* Who it is of, by its first bytes. */
-static void read_head(struct walk *w, struct kgi_loaded *l, int shard, const char *name,
+/* Whose it is, by its first bytes. */
+static void read_head(struct kgi_loaded *l, int shard, const char *name, bool shared,
                       uint8_t start[KGI_ENTRY_HEADER])
 {
     size_t size;
 
-    kgi_place_open(shard, name, w->item.shared, &l->file);
+    *l = (struct kgi_loaded){.state = KGI_ENTRY_UNREADABLE};
+    kgi_place_open(shard, name, shared, &l->file);
     l->state = l->file.state;
     if (l->file.fd < 0)
         return;
@@ -287,13 +288,14 @@ static int visit(struct walk *w, const struct scan *s, const struct item *item)
 
     if (shard < 0)
         return 0;
-    if (w->prove)
+    if (!w->prove)
+        read_head(&l, shard, item->name, s->shared, start);
+    if (w->prove || l.entry.failure) { /* a failure is small, and its text counts */
+        kgi_loaded_close(&l);
         kgi_loaded_open(&l, shard, item->name, s->shared);
-    else
-        read_head(w, &l, shard, item->name, start);
-    kgi_place_close(shard);
-    if (w->prove || l.entry.failure)
         kgi_loaded_judge(&l, item->shard, item->name, NULL, NULL);
+    }
+    kgi_place_close(shard);
     if (l.state != KGI_ENTRY_ABSENT) {
         path_of(item, path, sizeof path);
         w->item.name = path;
