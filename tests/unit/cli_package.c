@@ -92,6 +92,9 @@ static void python(void **state)
     assert_true(offer(p, "../v/./a-1.dist-info/RECORD", "a/a.so,,\n"));
     assert_of(p, "../v//a/a.so", "a 1");
     assert_of(p, "../../v/a/a.so", NULL);
+    assert_true(offer(p, "../../w/b-1.dist-info/RECORD", "../c/c.so,,\n"));
+    assert_of(p, "../../c/c.so", "b 1");
+    assert_of(p, "c/c.so", NULL);
     kgi_packages_free(p);
 }
 
@@ -105,8 +108,10 @@ static void eggs(void **state)
     assert_of(p, SITE "torchsparse-2.1.0-py3.10-linux-x86_64.egg/torchsparse/backend" ABI,
               "torchsparse 2.1.0");
     assert_true(offer(p, SITE "diso-0.1.4-py3.10.egg-info/installed-files.txt",
-                      "../diso/__init__.py\n../diso/_C" ABI "\nPKG-INFO\n"));
+                      "../diso/__init__.py\r\n../diso/_C" ABI "\r\nPKG-INFO\r\n"));
     assert_of(p, SITE "diso/_C" ABI, "diso 0.1.4");
+    assert_true(offer(p, SITE "diso-0.1.4-py3.10.egg-info/PKG-INFO", "Name: diso\n\nVersion: 9\n"));
+    assert_of(p, SITE "diso/_C" ABI, "diso 0.1.4"); /* not a header any more */
     assert_true(offer(p, "/proj/udf_ext.egg-info/top_level.txt", "udf_ext\nflat\n"));
     assert_of(p, "/proj/udf_ext" ABI, NULL); /* not described yet */
     assert_true(offer(p, "/proj/udf_ext.egg-info/PKG-INFO", "Name: udf-ext\nVersion: 0.0.0\n"));
@@ -172,7 +177,7 @@ static void ptxas(void **state)
 
     (void)state;
     memcpy(bytes, "\177ELF", 4);
-    for (size_t place = 65536 - 100; place < 65536 + 10; place++) {
+    for (size_t place = 4096 + 65536 - 100; place < 4096 + 65536 + 10; place++) {
         p = kgi_packages_new();
         memset(bytes + 4, 'x', sizeof bytes - 4);
         memcpy(bytes + place, banner, sizeof banner);

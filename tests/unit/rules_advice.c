@@ -448,7 +448,7 @@ static void test_table(void **state)
         "no-code\tany\t-\t-\t\n",          "no-code\tany\t-\n",      "no-kode\tany\t-\t-\tx\n",
         "no-code|\t120-100\t-\t-\tx\n",    "\tany\t-\t-\tx\n",       "no-code\t\t-\t-\tx\n",
         "no-code\tsm_120\t-\t-\tx\n",      "no-code 120 - - x\n",    "no-code\t120-\t-\t-\tx\n",
-        "no-code\tany\t\t-\tx\n",          "no-code\t120x\t-\t-\tx", "no-code\tany\t-\t\tx\n",
+        "no-code|kode\tany\t-\t-\tx\n",          "no-code\t120x\t-\t-\tx", "no-code\tany\t-\t\tx\n",
     };
     /* Versions: below, equal, above; of packages, whatever the dash; not of others. */
     static const struct {
@@ -462,7 +462,8 @@ static void test_table(void **state)
         {"torch>=2.7&torch<2.8", "torch 2.8", false}, {"torch<2.7", "torchvision 0.1", false},
         {"torch<2.7", NULL, false},                {"a_b>=1", "a-b 1.0", true},
         {"a-b>=1", "a_b 1rc1", true},              {"torch", "torch 2.7", false},
-        {"torch<", "torch 2.7", false},            {"<2", "torch 2.7", false},
+        {"torch<", "torch 2.7", false},
+        {"torch>=2.7.0", "torch 2.7", true},            {"<2", "torch 2.7", false},
     };
     struct image image = sass("60 70 80 90");
     struct kgi_host host = rtx5090;
