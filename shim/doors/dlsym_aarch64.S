@@ -2,7 +2,8 @@
  * void *dlsym(void *handle, const char *name)
  *
  * Jumps to the real dlsym with stack and link register untouched, so that RTLD_NEXT and
- * RTLD_DEFAULT see the true caller, unless the handle is a real one and the name starts with "cu".
+ * RTLD_DEFAULT see the true caller, unless the handle is a real one and the name starts with "cu" or
+ * "nv".
  */
     .text
     .globl  dlsym
@@ -19,11 +20,17 @@ dlsym:
     cbz     x1, 1f
     ldrb    w9, [x1]
     cmp     w9, #'c'
+    b.eq    3f
+    cmp     w9, #'n'
     b.ne    1f
     ldrb    w9, [x1, #1]
+    cmp     w9, #'v'
+    b.eq    4f
+    br      x16
+3:  ldrb    w9, [x1, #1]
     cmp     w9, #'u'
     b.ne    1f
-    mov     x2, x30                 /* the caller */
+4:  mov     x2, x30                 /* the caller */
     b       kgi_dlsym
 1:  br      x16
 2:  stp     x29, x30, [sp, #-32]!

@@ -2,7 +2,8 @@
  * void *dlsym(void *handle, const char *name)
  *
  * Jumps to the real dlsym with stack and return address untouched, so that RTLD_NEXT and
- * RTLD_DEFAULT see the true caller, unless the handle is a real one and the name starts with "cu".
+ * RTLD_DEFAULT see the true caller, unless the handle is a real one and the name starts with "cu" or
+ * "nv".
  */
     .text
     .globl  dlsym
@@ -19,10 +20,15 @@ dlsym:
     testq   %rsi, %rsi
     jz      1f
     cmpb    $'c', (%rsi)
+    je      3f
+    cmpb    $'n', (%rsi)
     jne     1f
-    cmpb    $'u', 1(%rsi)
+    cmpb    $'v', 1(%rsi)
+    je      4f
+    jmp     *%rax
+3:  cmpb    $'u', 1(%rsi)
     jne     1f
-    movq    (%rsp), %rdx            /* the caller */
+4:  movq    (%rsp), %rdx            /* the caller */
     jmp     kgi_dlsym
 1:  jmp     *%rax
 2:  pushq   %rdi

@@ -44,6 +44,11 @@ void kgi_driver_keep(void);
  * which runtime it used last (index + 1, above). */
 #define KGI_DEPTH ((uintptr_t)0xffff)
 
+/* ---- nvrtc.c ------------------------------------------------------------------------------------------- */
+
+/* dlsym answered with p for a name that starts with "nv": our door in front of it, or p. */
+void *kgi_nvrtc_door_of(const char *name, void *p);
+
 /* ---- drvlog.c: failures of runtimes that cannot be seen ------------------------------------------------ */
 
 /* An object looked up the 11.3 form of cuGetProcAddress: it is a runtime of CUDA 11, and when it is

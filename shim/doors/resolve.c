@@ -187,7 +187,7 @@ dlsym_function *kgi_find_dlsym(void)
     return kgi_real_dlsym;
 }
 
-/* The C half of dlsym: an explicit handle and a name that starts with "cu". */
+/* The C half of dlsym: an explicit handle and a name that starts with "cu" or "nv". */
 __attribute__((visibility("hidden"))) void *kgi_dlsym(void *handle, const char *name,
                                                       const void *caller);
 void *kgi_dlsym(void *handle, const char *name, const void *caller)
@@ -196,6 +196,8 @@ void *kgi_dlsym(void *handle, const char *name, const void *caller)
     int door = p ? door_named(name) : -1;
     struct kgi_object owner, asking;
 
+    if (p && name[0] == 'n')
+        return kgi_nvrtc_door_of(name, p);
     if (door < 0 || p == doors[door].wrapper || kgi_options()->off ||
         !kgi_object_at(p, &owner) || !kgi_is_driver(&owner))
         return p;

@@ -240,6 +240,17 @@ static void need_readable(struct kgi_text *out, const struct kgi_diagnosis *d,
                                         : "of a newer format");
 }
 
+static void need_compiler(struct kgi_text *out, const struct kgi_diagnosis *d)
+{
+    int cuda = kgi_target_toolkit(d->host.gpu);
+    char name[24];
+
+    kgi_text_add(out, "a compiler that knows %s",
+                 kgi_target_name(d->host.gpu, "sm_", name, sizeof name));
+    if (cuda)
+        kgi_text_add(out, ", of CUDA %d.%d or newer", cuda / 1000, cuda % 1000 / 10);
+}
+
 /* What would have to be there; false when nothing certain can be said. */
 static bool add_need(struct kgi_text *out, const struct kgi_diagnosis *d)
 {
@@ -264,6 +275,9 @@ static bool add_need(struct kgi_text *out, const struct kgi_diagnosis *d)
         return true;
     case KG107_BAD_PTX:
         kgi_text_add(out, "PTX that the driver can compile");
+        return true;
+    case KG110_COMPILER:
+        need_compiler(out, d);
         return true;
     case KG109_CPU_ONLY:
         kgi_text_add(out, "a build with CUDA");
@@ -315,8 +329,11 @@ static void add_needs(struct kgi_text *out, const struct kgi_diagnosis *d)
 
     label(out, "needs");
     if (add_need(out, d)) {
-        kgi_text_add(out, ": ");
-        add_device(out, d);
+        /* What a compiler was asked for need not be a GPU of this machine. */
+        if (d->ordinal >= 0 || d->reason != KG110_COMPILER) {
+            kgi_text_add(out, ": ");
+            add_device(out, d);
+        }
         kgi_text_add(out, "\n");
     } else {
         out->length = before;
@@ -400,8 +417,12 @@ static void add_failure(struct kgi_text *out, const struct kgi_diagnosis *d)
 
     kgi_prefix(out);
     add_severity(out, d);
-    add_who(out, d, &folded);
-    add_why(out, d);
+    if (d->message) {
+        kgi_text_add_safe(out, d->message);
+    } else {
+        add_who(out, d, &folded);
+        add_why(out, d);
+    }
     kgi_text_add(out, "\n");
     if (folded) {
         add_whole_kernel(out, d->kernel);
