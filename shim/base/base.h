@@ -28,6 +28,7 @@ struct kgi_options {
     bool abort_on_error;   /* KGUARD_ON_ERROR=abort */
     bool error_text;       /* KGUARD_ERROR_TEXT=1 */
     char log_file[512];    /* KGUARD_LOG_FILE, %p and %h not yet expanded; "" = stderr */
+    char record[512];      /* KGUARD_RECORD; "" = none */
     char target[16];       /* KGUARD_TARGET as given; "" = the device */
     enum kgi_jit jit;      /* KGUARD_JIT */
     char jit_only[512];    /* KGUARD_JIT_ONLY; "" = every library */
@@ -81,6 +82,9 @@ void kgi_text_add_safe(struct kgi_text *t, const char *s);
  * and closed here, O_APPEND|O_CLOEXEC, never a descriptor below 3) or to descriptor 2. Never
  * stdout. SIGPIPE and SIGXFSZ cannot reach the program; errno is kept; errors are ignored. */
 void kgi_log_write(const char *text, size_t length);
+/* Writes text likewise to KGUARD_RECORD, a file that must be there already: whoever reads it takes it away
+ * when that is over. */
+void kgi_log_record(const char *text, size_t length);
 /* Formats one line "kguard[PID]: ..." and writes it when level is enabled and the format is text. */
 void kgi_log(enum kgi_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool kgi_log_enabled(enum kgi_level level);

@@ -72,19 +72,35 @@ static int open_log(const char *template)
     return kgi_open(path.at, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK);
 }
 
-void kgi_log_write(const char *text, size_t length)
+/* Closes fd, unless it is standard error. */
+static void write_to(int fd, const char *text, size_t length)
 {
-    const char *file = kgi_options()->log_file;
-    int saved = errno, fd;
-    struct kgi_signals before;
-
-    kgi_signals_hold(&before);
-    fd = file[0] ? open_log(file) : STDERR_FILENO;
     for (int i = 0; fd >= 0 && i < RETRIES; i++)
         if (syscall(SYS_write, fd, text, length) >= 0 || errno != EINTR)
             break;
-    if (fd >= 0 && file[0])
+    if (fd > STDERR_FILENO)
         kgi_close(fd);
+}
+
+void kgi_log_write(const char *text, size_t length)
+{
+    const char *file = kgi_options()->log_file;
+    int saved = errno;
+    struct kgi_signals before;
+
+    kgi_signals_hold(&before);
+    write_to(file[0] ? open_log(file) : STDERR_FILENO, text, length);
+    kgi_signals_release(&before);
+    errno = saved;
+}
+
+void kgi_log_record(const char *text, size_t length)
+{
+    int saved = errno;
+    struct kgi_signals before;
+
+    kgi_signals_hold(&before);
+    write_to(kgi_open(kgi_options()->record, O_WRONLY | O_APPEND | O_NONBLOCK), text, length);
     kgi_signals_release(&before);
     errno = saved;
 }

@@ -25,6 +25,9 @@
         keep(o->log_file, sizeof o->log_file, value, &bad))                                        \
     ROW("KGUARD_LOG_FORMAT", "text|json", "text", "json: one JSON object per line",                \
         o->json = choice == 1)                                                                     \
+    ROW("KGUARD_RECORD", "PATH", "",                                                               \
+        "a file that is there: every event is also appended to it, as JSON (kguard run)",          \
+        keep(o->record, sizeof o->record, value, &bad))                                            \
     ROW("KGUARD_TARGET", "TARGET", "",                                                             \
         "judges every loaded image against this target, sm_120 for example, not the device",       \
         keep(o->target, sizeof o->target, value, &bad))                                            \

@@ -32,6 +32,8 @@ struct kgi_command {
     const struct kgi_flag *flags;
     size_t flag_count;
     const char *epilogue; /* whole lines under the options, or NULL */
+    bool operands_end;    /* the first argument that is no option ends the options: the rest is another
+                             command's */
 };
 /* Takes the options out of argv (argv[0] is the command's name) and leaves the rest in front. Returns how
  * many are left, or -1: the answer is out (--help) or the complaint is, and *exit_code is set. */
@@ -41,6 +43,7 @@ int kgi_flags_parse(const struct kgi_command *command, int argc, char **argv, vo
 void kgi_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 extern const struct kgi_command kgi_scan_command; /* scan.c */
+extern const struct kgi_command kgi_run_command;  /* run.c */
 
 /* ---- engine.c: what one file holds, from a stream of its bytes ------------------------------------------ */
 

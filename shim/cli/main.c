@@ -143,6 +143,7 @@ int kgi_flags_parse(const struct kgi_command *command, int argc, char **argv, vo
         const char *arg = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL, *before = next;
         if (ended || arg[0] != '-' || !arg[1]) {
             argv[left++] = argv[i];
+            ended |= command->operands_end;
         } else if (strcmp(arg, "--") == 0) {
             ended = true;
         } else if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0) {
@@ -186,11 +187,12 @@ static int explain(const struct kgi_command *self, int argc, char **argv)
 }
 
 static const struct kgi_command explain_command = {
-    "explain", "CODE...", "Says what a reason code means.", explain, NULL, 0, NULL};
+    "explain", "CODE...", "Says what a reason code means.", explain, NULL, 0, NULL,
+    false};
 
 /* ---- main ------------------------------------------------------------------------------------------------- */
 
-static const struct kgi_command *const commands[] = {&kgi_scan_command, &explain_command};
+static const struct kgi_command *const commands[] = {&kgi_scan_command, &kgi_run_command, &explain_command};
 
 static void show_usage(FILE *out)
 {

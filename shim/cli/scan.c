@@ -602,4 +602,5 @@ const struct kgi_command kgi_scan_command = {
     "Exit code: 0 nothing found, 1 something cannot run (--fail-on), 2 wrong use,\n"
     "3 some input could not be read, 4 a fault of kguard's own.\n"
     "kguard explain CODE tells what KG101 and the others mean.\n",
+    false,
 };

@@ -240,14 +240,22 @@ static void draw_stack(struct desk *desk)
 
 static void write_diagnosis(const struct kgi_diagnosis *d, char *buffer, size_t size)
 {
+    const struct kgi_options *o = kgi_options();
     struct kgi_text text = {buffer, size, 0, false};
 
     buffer[0] = 0;
-    if (kgi_options()->json)
-        kgi_report_json(d, &text);
-    else
+    if (!o->json) {
         kgi_report_text(d, &text);
-    kgi_log_write(text.at, text.length);
+        kgi_log_write(text.at, text.length);
+        text = (struct kgi_text){buffer, size, 0, false};
+        buffer[0] = 0;
+    }
+    if (o->json || o->record[0])
+        kgi_report_json(d, &text);
+    if (o->json)
+        kgi_log_write(text.at, text.length);
+    if (o->record[0])
+        kgi_log_record(text.at, text.length);
 }
 
 static void add_machine(struct kgi_diagnosis *d)
