@@ -65,7 +65,7 @@ from_stdin() { "$kguard" scan -t sm_120 --format tsv - <$F/host.so; }
 cases=${*:-$(declare -F | sed 's/declare -f //')}
 failed=0
 for c in $cases; do
-    (NO_COLOR= "$c") >"$work/$c" 2>"$work/$c.err" </dev/null
+    (NO_COLOR="" "$c") >"$work/$c" 2>"$work/$c.err" </dev/null
     status=$?
     [ $status = 77 ] && continue
     { cat "$work/$c"; sed 's/^/stderr: /' "$work/$c.err"; echo "exit $status"; } |
