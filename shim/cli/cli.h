@@ -179,8 +179,8 @@ bool kgi_packages_offer(struct kgi_packages *packages, const char *path, const c
                         struct kgi_bytes start, struct kgi_stream *stream);
 /* "torch 2.5.1" of a file, or NULL; after the walk. Borrowed. */
 const char *kgi_packages_of(const struct kgi_packages *packages, const char *inner);
-/* The PyTorch that is installed in one of the folders above a file; or NULL. Borrowed. */
-const char *kgi_packages_torch(const struct kgi_packages *packages, const char *inner);
+/* Fills in file->package and file->torch: from what was met, else from what lies around it on disk. */
+void kgi_packages_name(const struct kgi_packages *packages, struct kgi_file *file);
 
 /* A ptxas that Triton brings: which CUDA's (12040), 0 when its bytes did not tell. */
 struct kgi_ptxas {

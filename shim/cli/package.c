@@ -9,8 +9,9 @@
  */
 #include "cli.h"
 
-#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "../report/report.h"
 
 enum {
@@ -554,7 +555,7 @@ static int ptxas_version(struct lines *l)
 
             at += sizeof mark - 1;
             memcpy(number, at, held - (size_t)(at - kept) < 15 ? held - (size_t)(at - kept) : 15);
-            if (sscanf(number, "%2u.%2u,", &major, &minor) == 2 && strchr(number, ','))
+            if (sscanf(number, "%2u.%2u", &major, &minor) == 2)
                 return (int)(major * 1000 + minor * 10);
         }
         size_t keep = held < 60 ? held : 60;
@@ -644,7 +645,8 @@ const char *kgi_packages_of(const struct kgi_packages *p, const char *inner)
     return name;
 }
 
-const char *kgi_packages_torch(const struct kgi_packages *p, const char *inner)
+/* The PyTorch that is installed in one of the folders above a file. */
+static const char *torch_above(const struct kgi_packages *p, const char *inner)
 {
     char buffer[PATH_ROOM];
     struct kgi_bytes folder = text(inner), base;
@@ -655,4 +657,32 @@ const char *kgi_packages_torch(const struct kgi_packages *p, const char *inner)
         name = name_of(p, FILE_KEY, join(folder, text("torch/lib/libtorch_cpu.so"), buffer));
     }
     return name;
+}
+
+/* The same for a file whose metadata was not walked with it: a library on disk, named alone. */
+static void name_on_disk(struct kgi_file *file)
+{
+    char path[PATH_MAX], torch[PATH_MAX + 32], name[192];
+
+    if (!realpath(file->path, path))
+        return;
+    if (!file->package && kgi_package_of(path, name, sizeof name))
+        file->package = strdup(name);
+    for (char *slash; !file->torch && (slash = strrchr(path, '/'));) {
+        *slash = 0;
+        snprintf(torch, sizeof torch, "%s/torch/lib/libtorch_cpu.so", path);
+        if (access(torch, F_OK) == 0 && kgi_package_of(torch, name, sizeof name))
+            file->torch = strdup(name);
+    }
+}
+
+void kgi_packages_name(const struct kgi_packages *p, struct kgi_file *file)
+{
+    const char *package = kgi_packages_of(p, file->inner);
+    const char *torch = torch_above(p, file->inner);
+
+    file->package = package ? strdup(package) : NULL;
+    file->torch = torch ? strdup(torch) : NULL;
+    if (!package && file->found_count)
+        name_on_disk(file);
 }

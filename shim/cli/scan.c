@@ -385,13 +385,8 @@ static void name_packages(struct run *run)
 {
     struct kgi_scan *scan = &run->scan;
 
-    for (size_t i = 0; i < scan->file_count; i++) {
-        const char *package =
-            kgi_packages_of(run->packages, scan->files[i].inner);
-        const char *torch = kgi_packages_torch(run->packages, scan->files[i].inner);
-        scan->files[i].package = package ? strdup(package) : NULL;
-        scan->files[i].torch = torch ? strdup(torch) : NULL;
-    }
+    for (size_t i = 0; i < scan->file_count; i++)
+        kgi_packages_name(run->packages, &scan->files[i]);
 }
 
 static void check_tools(struct run *run)

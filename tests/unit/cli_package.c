@@ -122,6 +122,53 @@ static void eggs(void **state)
     kgi_packages_free(p);
 }
 
+/* Which PyTorch a library is used with, as far as it was met. */
+static void torch(void **state)
+{
+    struct kgi_packages *p = kgi_packages_new();
+    struct kgi_file file = {.path = (char *)"i.tar!/" SITE "a/b/c.so", .inner = (char *)SITE "a/b/c.so"};
+
+    (void)state;
+    assert_true(offer(p, SITE "torch-2.5.1+cu121.dist-info/RECORD", "torch/lib/libtorch_cpu.so,,\n"));
+    kgi_packages_name(p, &file);
+    assert_null(file.package);
+    assert_string_equal(file.torch, "torch 2.5.1+cu121");
+    free(file.torch);
+    file.inner = (char *)"/venv/a/b/c.so";
+    kgi_packages_name(p, &file);
+    assert_null(file.torch);
+    kgi_packages_free(p);
+}
+
+/* A library on disk, named alone: its metadata was not walked. */
+static void on_disk(void **state)
+{
+    char root[] = "/tmp/kguard-packages-XXXXXX", command[512], path[128];
+    struct kgi_packages *p = kgi_packages_new();
+    struct kgi_file file = {.path = path, .inner = path, .found_count = 1};
+
+    (void)state;
+    assert_non_null(mkdtemp(root));
+    snprintf(command, sizeof command,
+             "cd %s && mkdir -p torch/lib torch-2.7.1.dist-info udf udf-1.dist-info && "
+             "touch torch/lib/libtorch_cpu.so udf/_C.so && "
+             "echo torch/lib/libtorch_cpu.so,, > torch-2.7.1.dist-info/RECORD && "
+             "echo udf/_C.so,, > udf-1.dist-info/RECORD", root);
+    assert_int_equal(system(command), 0);
+    snprintf(path, sizeof path, "%s/./udf/_C.so", root);
+    kgi_packages_name(p, &file);
+    assert_string_equal(file.package, "udf 1");
+    assert_string_equal(file.torch, "torch 2.7.1");
+    free(file.package);
+    free(file.torch);
+    snprintf(path, sizeof path, "%s/udf/none.so", root);
+    kgi_packages_name(p, &file);
+    assert_null(file.package);
+    kgi_packages_free(p);
+    snprintf(command, sizeof command, "rm -r %s", root);
+    assert_int_equal(system(command), 0);
+}
+
 static void conda(void **state)
 {
     struct kgi_packages *p = kgi_packages_new();
@@ -232,7 +279,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(python),  cmocka_unit_test(eggs),  cmocka_unit_test(conda),
-        cmocka_unit_test(dpkg),    cmocka_unit_test(ptxas), cmocka_unit_test(hostile),
+        cmocka_unit_test(torch),   cmocka_unit_test(on_disk), cmocka_unit_test(dpkg),    cmocka_unit_test(ptxas), cmocka_unit_test(hostile),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
