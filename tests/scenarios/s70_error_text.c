@@ -2,7 +2,7 @@
  * The text of an error names who caused it: for the thread that failed, and for one that asks on its
  * behalf; not before anything failed, not for a failure that was only asked about. It starts with the
  * runtime's own text, and is the same memory each time.
- * link: -l:libcudart.so.12 -lcuda -lpthread
+ * link: -l:libcudart.so.12 -l:libcuda.so.1 -lpthread
  * run: KGUARD_ERROR_TEXT=1 KGUARD_LOG=error
  * run: KGUARD_ERROR_TEXT=0 KGUARD_LOG=error
  * run: KGUARD_ERROR_TEXT=1 KGUARD_LOG=off

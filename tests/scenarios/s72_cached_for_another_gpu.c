@@ -1,7 +1,7 @@
 /*
  * A cubin for another GPU that came out of a library's cache of compiled code: the cache is named, where
  * there is one.
- * link: -lcuda -ldl
+ * link: -l:libcuda.so.1 -ldl
  * run: LIBRARY=@/cupy/driver.so CUPY_CACHE_DIR=@/cupy
  * run: LIBRARY=@/cupy/driver.so CUPY_CACHE_DIR=@/no_such_directory
  */

@@ -1,7 +1,7 @@
 /*
  * NVRTC is asked for an architecture it does not know: which libnvrtc, its version, what it knows. Found
  * by dlsym, as PyTorch and CuPy do, and linked. Other options it refuses are the program's affair.
- * link: -lcuda -ldl
+ * link: -l:libcuda.so.1 -ldl
  * run: NVRTC=@/nvrtc/libnvrtc.so.12 KGUARD_LOG=error
  * run: NVRTC=@/nvrtc/libnvrtc.so.12 KGUARD_LOG=error linked
  * run: NVRTC=@/nvrtc/libnvrtc.so.12 KGUARD=0
