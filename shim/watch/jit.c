@@ -50,7 +50,7 @@ struct kgi_jitted {
     _Atomic int state;
     _Atomic bool redirected;     /* second answers */
     bool ours;                   /* what answers is an image of ours */
-    bool preserved, copied, mapped;
+    bool copied, mapped;
     struct kgi_bytes original;   /* lies in a loaded object, or is a copy */
     struct kgi_bytes given;      /* a fatbin made for GPUs that differ; else empty */
     struct kgi_jit_settings settings;
@@ -209,11 +209,12 @@ static void add_place(struct kgi_text *t)
         kgi_text_add(t, " (%s)", risk);
 }
 
-static void add_variables(struct kgi_text *t, const struct kgi_host *host)
+static void add_variables(struct kgi_text *t)
 {
     const char *off = getenv("CUDA_CACHE_DISABLE");
+    const struct kgi_machine *m = kgi_machine();
 
-    if (host->jit_forced)
+    if (m && m->host.jit_forced)
         kgi_text_add(t, "; CUDA_FORCE_PTX_JIT is set, which passes over SASS everywhere");
     if (off && *off == '1')
         kgi_text_add(t, "; CUDA_CACHE_DISABLE turns off the driver's cache, not this one");
@@ -236,7 +237,7 @@ static void announce(const struct whose *w, const struct kgi_source *s, const st
     kgi_text_add_safe(&t, by);
     kgi_text_add(&t, ", which can take minutes, once; ");
     add_place(&t);
-    add_variables(&t, host);
+    add_variables(&t);
     tell("compile", KG201_WILL_JIT, w, host, ordinal, t.at);
 }
 
@@ -441,7 +442,7 @@ static const char *why_of(const struct kgi_source *s, const struct kgi_host *hos
 struct given {
     struct kgi_bytes bytes;
     struct whose whose;
-    bool lasting, mapped; /* lies in a loaded object; a file that is mapped for this */
+    bool lasting, mapped; /* stays where it is; a file that is mapped for this */
     bool forced;
 };
 
@@ -655,12 +656,16 @@ static void refuse_all(struct kgi_jitted *j, int result)
     tell_refused(&w, result, &host);
 }
 
-/* Options that a second load can be given again, or that need no second time. */
-static bool understood(const CUlibraryOption *options, unsigned count)
+/* Options that a second load can be given again. *preserved: the image stays where it is. */
+static bool understood(const CUlibraryOption *options, void *const *values, unsigned count,
+                       bool *preserved)
 {
-    for (unsigned i = 0; i < count; i++)
-        if (!options || options[i] != CU_LIBRARY_BINARY_IS_PRESERVED)
+    *preserved = false;
+    for (unsigned i = 0; i < count; i++) {
+        if (!options || !values || options[i] != CU_LIBRARY_BINARY_IS_PRESERVED)
             return false;
+        *preserved = values[i] != NULL;
+    }
     return true;
 }
 
@@ -674,12 +679,13 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
     const void *ours;
     size_t kinds;
     int saved = errno, result;
-    bool later;
+    bool later, preserved;
 
-    if (!library || !driver.LibraryLoadData || !understood(options, count) ||
+    if (!library || !driver.LibraryLoadData || !understood(options, values, count, &preserved) ||
         !kgi_jit_settings(jit, jit_values, jit_count, &settings) || !kgi_machine() ||
         !look_at(&g, image, file, caller))
         return false;
+    g.lasting |= preserved;
     j = new_record(&g, &settings);
     if (!j) {
         look_away(&g);

@@ -1,9 +1,16 @@
 # On a machine with a GPU, from a carried build (build/ and build-gpu/); tests/gpu/prepare.sh makes
 # the second where there is a network. Results go to $OUT, or build-gpu/results.
-.PHONY: gpu-prepare check-gpu bench-gpu
+.PHONY: gpu-prepare check-gpu bench-gpu gpu-prepare-jit check-gpu-jit bench-gpu-jit
 gpu-prepare:
 	tests/gpu/prepare.sh
 check-gpu:
 	tests/gpu/check.sh
 bench-gpu:
 	tests/bench/gpu.sh
+# KGUARD_JIT: after gpu-prepare
+gpu-prepare-jit:
+	tests/gpu/jit/prepare.sh
+check-gpu-jit:
+	tests/gpu/jit/check.sh
+bench-gpu-jit:
+	tests/gpu/jit/bench.sh

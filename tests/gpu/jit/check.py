@@ -1,0 +1,369 @@
+#!/usr/bin/env python3
+"""check.sh and bench.sh: KGUARD_JIT on a real GPU, from build/libkguard.so and build-gpu/jit.
+
+    check.py check|bench [PATTERN...]
+
+A check runs a program three times: without kguard, with KGUARD_JIT=auto and an empty cache, and again
+with what that left there. Output and exit code must be the same, the second run must compile, the third
+must not. Lines `ok NAME`, `FAIL NAME: why`, `SKIP NAME: why`; the end is a tally. Times are medians of
+fresh processes that ran in turns. All of it goes to $OUT/jit-check.txt or jit-bench.txt too.
+"""
+import concurrent.futures
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+JIT = os.path.join(ROOT, "build-gpu", "jit")
+SHIM = os.path.join(ROOT, os.environ.get("KGUARD_SO", "build/libkguard.so"))
+WORK = tempfile.mkdtemp(prefix="kguard-jit.")
+OUT = os.environ["OUT"]
+PTXAS = os.path.join(os.environ.get("CUDA_HOME", "/usr/local/cuda"), "bin", "ptxas")
+WHAT, PATTERNS = sys.argv[1], sys.argv[2:]
+START = time.monotonic()
+os.makedirs(OUT, exist_ok=True)
+log = open(os.path.join(OUT, f"jit-{WHAT}.txt"), "w")
+tally = {"ok": 0, "FAIL": 0, "SKIP": 0}
+
+
+def say(line):
+    print(line, flush=True)
+    log.write(line + "\n")
+    log.flush()
+
+
+def tell(kind, name, why=""):
+    tally[kind] += 1
+    say(f"{kind} {name}" + (f": {why}" if why else ""))
+
+
+def wanted(name):
+    return not PATTERNS or any(p in name for p in PATTERNS)
+
+
+def fresh(name):
+    return tempfile.mkdtemp(prefix=re.sub(r"\W+", "_", name) + ".", dir=WORK)
+
+
+class Run:
+    """One process. cache: kguard's cache, None = without kguard; driver: the driver's cache."""
+
+    def __init__(self, argv, cache=None, driver=None, env=None, quiet=False, cwd=None):
+        full = {k: v for k, v in os.environ.items()
+                if not k.startswith(("KGUARD", "LD_PRELOAD", "CUDA_CACHE", "CUDA_MODULE"))}
+        full["CUDA_CACHE_PATH"] = driver or fresh("driver")
+        events = os.path.join(fresh("log"), "events")
+        if cache:
+            full.update(LD_PRELOAD=SHIM, KGUARD_JIT="auto", KGUARD_CACHE_DIR=cache)
+            if not quiet:
+                full.update(KGUARD_LOG="info", KGUARD_LOG_FORMAT="json", KGUARD_LOG_FILE=events)
+        full.update(env or {})
+        done = subprocess.run(argv, env=full, capture_output=True, timeout=240, cwd=cwd,
+                              stdin=subprocess.DEVNULL)
+        self.rc, self.out = done.returncode, done.stdout.decode(errors="replace")
+        self.err = done.stderr.decode(errors="replace")
+        self.events = []
+        if os.path.exists(events):
+            with open(events, errors="replace") as f:
+                self.events = [json.loads(line) for line in f if line.startswith("{")]
+
+    def count(self, action):
+        return sum(e.get("action") == action for e in self.events)
+
+    def told(self):
+        return "; ".join(f"{e.get('action')}: {e.get('message')}" for e in self.events
+                         if e.get("event") == "jit")[:600]
+
+    def number(self, key):
+        found = re.search(rf"^{key}=([0-9.]+)$", self.err, re.M)
+        if not found:
+            raise RuntimeError(f"no {key}: rc {self.rc}, {self.out[-200:]!r}, {self.err[-200:]!r}")
+        return float(found[1])
+
+
+# ---- checks ------------------------------------------------------------------------------------------
+
+
+def same(plain, run, which, stderr=False):
+    problems = []
+    if run.rc != plain.rc:
+        problems.append(f"{which}: exit code {plain.rc} became {run.rc}: {run.err[-200:]!r}")
+    if run.out != plain.out:
+        a, b = plain.out.splitlines(), run.out.splitlines()
+        first = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+        problems.append(f"{which}: output differs at line {first + 1}: {a[first:first + 1]} became "
+                        f"{b[first:first + 1]}")
+    if stderr and run.err != plain.err:
+        problems.append(f"{which}: stderr became {run.err[-200:]!r}")
+    return problems
+
+
+def three(name, argv, env=None, jit=True, stderr=True, expect_rc=0, cwd=None):
+    """Plain, cold, warm."""
+    cache = fresh("cache")
+    plain = Run(argv, env=env, cwd=cwd)
+    cold = Run(argv, cache, env=env, cwd=cwd)
+    warm = Run(argv, cache, env=env, cwd=cwd)
+    problems = same(plain, cold, "cold", stderr) + same(plain, warm, "warm", stderr)
+    if plain.rc != expect_rc:
+        problems.append(f"does not run here even without kguard: rc {plain.rc} {plain.out[-200:]!r} "
+                        f"{plain.err[-300:]!r}")
+    if jit and not cold.count("compiled"):
+        problems.append(f"nothing compiled: {cold.told()}")
+    if jit and (warm.count("compiled") or not warm.count("hit")):
+        problems.append(f"warm: {warm.count('hit')} hits, {warm.count('compiled')} compiled: "
+                        f"{warm.told()}")
+    for run, which in ((cold, "cold"), (warm, "warm")):
+        if run.count("refused") or (jit and run.count("failed")):
+            problems.append(f"{which}: {run.told()}")
+    return problems, plain, cold, warm
+
+
+def values(name, version, kind, mode, what):
+    argv = [os.path.join(JIT, f"values-{version}-{kind}")] + [what] * (what != "all")
+    env = {"CUDA_MODULE_LOADING": mode}
+    return three(name, argv, env, jit=version != "11.8", stderr=what == "all")[0]
+
+
+def context(name, what, mode):
+    argv = [os.path.join(JIT, "contexts"), what, os.path.join(JIT, "device.fatbin"),
+            os.path.join(JIT, "device.ptx")]
+    return three(name, argv, {"CUDA_MODULE_LOADING": mode})[0]
+
+
+def forced(name):
+    """SASS is there and passed over, for this library alone."""
+    argv = [os.path.join(JIT, "contexts"), "globals", os.path.join(JIT, "both.fatbin"),
+            os.path.join(JIT, "device.ptx")]
+    env = {"KGUARD_JIT": "force", "KGUARD_JIT_ONLY": "nothing:cont*ts"}
+    problems, _, _, _ = three(name, argv, env)
+    other = Run(argv, fresh("cache"), env={"KGUARD_JIT": "force", "KGUARD_JIT_ONLY": "other*"})
+    if other.count("compiled") or other.count("hit"):
+        problems.append(f"another library was forced: {other.told()}")
+    return problems
+
+
+def by_ptxas(name):
+    argv = [os.path.join(JIT, "values-13.0-shared")]
+    problems, _, cold, _ = three(name, argv, {"KGUARD_PTXAS": PTXAS})
+    cache = fresh("cache")
+    Run(argv, cache, env={"KGUARD_PTXAS": PTXAS})
+    later = Run(argv, cache)
+    if later.count("compiled") or "by ptxas" not in later.told():
+        problems.append(f"not found without KGUARD_PTXAS: {later.told()}")
+    return problems
+
+
+def too_new(name):
+    """PTX of a later toolkit: 222 without kguard; with a ptxas that reads it, it runs."""
+    argv = [os.path.join(JIT, "first"), "module", os.path.join(JIT, "too_new.ptx"), "k_bounds"]
+    script = os.path.join(fresh("ptxas"), "ptxas")
+    with open(script, "w") as f:
+        f.write("#!/bin/bash\n"
+                f"[ \"$1\" = --version ] && exec {PTXAS} --version\n"
+                "arguments=()\nfor a; do\n  case $a in\n  /proc/self/fd/*)\n"
+                "    if [ -z \"$input\" ]; then input=$(mktemp); sed 's/^\\.version 9.9/.version 9.0/' "
+                "\"$a\" >$input; a=$input; fi ;;\n  esac\n  arguments+=(\"$a\")\ndone\n"
+                f"{PTXAS} \"${{arguments[@]}}\"\n")
+    os.chmod(script, 0o755)
+    plain, off = Run(argv), Run(argv, fresh("cache"))
+    cache = fresh("cache")
+    cold, warm = (Run(argv, cache, env={"KGUARD_PTXAS": script}) for _ in range(2))
+    problems = same(plain, off, "without a ptxas")
+    if "= 222" not in plain.out:
+        problems.append(f"not 222 without kguard: {plain.out!r}")
+    for run, which, action in ((cold, "cold", "compiled"), (warm, "warm", "hit")):
+        if run.rc or not run.count(action):
+            problems.append(f"{which}: rc {run.rc} {run.out!r} {run.told()}")
+    return problems
+
+
+def bad_ptxas(name):
+    """A ptxas that crashes, hangs or lies: the driver does it."""
+    argv = [os.path.join(JIT, "values-13.0-shared")]
+    plain, problems = Run(argv), []
+    for what, body in (("crashes", "kill -SEGV $$"), ("lies", "echo no cubin >${@: -1}"),
+                       ("fails", "echo no >&2; exit 1")):
+        script = os.path.join(fresh("ptxas"), "ptxas")
+        with open(script, "w") as f:
+            f.write(f"#!/bin/bash\n[ \"$1\" = --version ] && exec {PTXAS} --version\n{body}\n")
+        os.chmod(script, 0o755)
+        run = Run(argv, fresh("cache"), env={"KGUARD_PTXAS": script})
+        problems += same(plain, run, what)
+        if run.count("failed") != 1 or run.count("compiled") != 1:
+            problems.append(f"{what}: {run.told()}")
+    return problems
+
+
+def damaged(name):
+    argv = [os.path.join(JIT, "values-13.0-shared")]
+    cache = fresh("cache")
+    plain, _ = Run(argv), Run(argv, cache)
+    entries = [os.path.join(d, f) for d, _, files in os.walk(cache) for f in files
+               if re.fullmatch(r"[0-9a-f]{62}\.[0-9a-f]{16}", f)]
+    problems = [] if entries else ["no entry was written"]
+    for path in entries:
+        with open(path, "r+b") as f:
+            f.seek(-2000, os.SEEK_END)
+            byte = f.read(1)
+            f.seek(-2000, os.SEEK_END)
+            f.write(bytes([byte[0] ^ 4]))
+    healed, again = Run(argv, cache), Run(argv, cache)
+    problems += same(plain, healed, "damaged") + same(plain, again, "healed")
+    if not healed.count("compiled") or again.count("compiled"):
+        problems.append(f"not healed: {healed.told()} / {again.told()}")
+    return problems
+
+
+def warmed_elsewhere(name):
+    """A tree that `kguard warm` made on a machine without a GPU, as a read-only tier."""
+    tree = os.path.join(JIT, "warm")
+    copy = os.path.join(fresh("tier"), "tier")
+    shutil.copytree(tree, copy)
+    subprocess.run(["chmod", "-R", "go-w", copy], check=True)
+    problems = []
+    for argv in ([os.path.join(JIT, "values-13.0-shared")], [os.path.join(JIT, "parts"), "100"],
+                 [os.path.join(JIT, "first"), "library", os.path.join(JIT, "big.fatbin"), "big_3"]):
+        plain = Run(argv)
+        run = Run(argv, fresh("cache"), env={"KGUARD_CACHE_RO": copy})
+        problems += same(plain, run, os.path.basename(argv[0]))
+        if run.count("compiled") or not run.count("hit"):
+            problems.append(f"{os.path.basename(argv[0])}: {run.told()}")
+        else:
+            say(f"   {os.path.basename(argv[0])}: {run.count('hit')} hits, 0 compilations")
+    return problems
+
+
+def build_extension():
+    source, site = os.path.join(WORK, "ext"), os.path.join(WORK, "site")
+    shutil.copytree(os.path.join(ROOT, "tests", "gpu", "programs", "ext"), source)
+    env = dict(os.environ, TORCH_CUDA_ARCH_LIST="8.0+PTX", MAX_JOBS="4",
+               CUDA_HOME=os.environ.get("CUDA_HOME", "/usr/local/cuda"))
+    done = subprocess.run([sys.executable, "-m", "pip", "install", "-v", "--no-index", "--no-deps",
+                           "--no-build-isolation", "--target", site, source], env=env,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=240)
+    return site, done
+
+
+def extension(name, site, done):
+    if done.returncode:
+        return ["the extension did not build: " + done.stdout[-500:].decode(errors="replace")]
+    argv = [sys.executable, os.path.join(ROOT, "tests", "gpu", "programs", "ext", "run.py"), "checked"]
+    return three(name, argv, {"PYTHONPATH": site}, stderr=False)[0]
+
+
+def check(name, body, *arguments):
+    if not wanted(name):
+        return
+    try:
+        problems = body(name, *arguments)
+    except Exception as e:
+        problems = [f"{type(e).__name__}: {e}"]
+    tell("FAIL" if problems else "ok", name, " | ".join(problems))
+
+
+def checks():
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        jobs = []
+
+        def add(name, body, *arguments):
+            jobs.append(pool.submit(check, name, body, *arguments))
+
+        building = pool.submit(build_extension) if wanted("extension") else None
+        for mode in ("LAZY", "EAGER"):
+            for what in ("race", "contexts", "reload", "globals", "options"):
+                add(f"driver/{what}/{mode}", context, what, mode)
+            for version, kind in (("13.0", "shared"), ("13.0", "static"), ("12.4", "shared"),
+                                  ("12.4", "static"), ("11.8", "shared")):
+                for what in ("all", "assert"):
+                    add(f"values/{version}-{kind}/{mode}/{what}", values, version, kind, mode, what)
+        add("force", forced)
+        add("ptxas/good", by_ptxas)
+        add("ptxas/bad", bad_ptxas)
+        add("ptxas/too-new", too_new)
+        add("damaged", damaged)
+        if os.path.isdir(os.path.join(JIT, "warm")):
+            add("warmed-elsewhere", warmed_elsewhere)
+        else:
+            tell("SKIP", "warmed-elsewhere", "build-gpu/jit/warm is not there")
+        if building:
+            add("extension", extension, *building.result())
+        for job in jobs:
+            job.result()
+
+
+# ---- times ------------------------------------------------------------------------------------------------
+
+
+def bar(name, value, limit, what):
+    tell("ok" if value <= limit else "FAIL", name, f"{value:.2f} ms, {what} allows {limit:.2f} ms")
+
+
+def ways(argv_fat, argv_cubin, mode, cold_runs, warm_runs, name):
+    """(a) driver cold, (b) its cache warm, (c) kguard cold, (d) kguard warm, (e) the cubin."""
+    env = {"CUDA_MODULE_LOADING": mode}
+    times = {k: [] for k in "abcde"}
+    splits, outputs = {}, set()
+
+    def one(way, run):
+        outputs.add(run.out)
+        times[way].append(run.number("total_ms"))
+        splits.setdefault(way, []).append([run.number(k) for k in ("load_ms", "get_ms", "run_ms")]
+                                          if "load_ms" in run.err else [])
+
+    driver_cache, cache = fresh("driver"), fresh("cache")
+    for i in range(cold_runs):
+        one("a", Run(argv_fat, driver=driver_cache if i == 0 else None, env=env))
+        one("c", Run(argv_fat, cache if i == 0 else fresh("cache"), env=env, quiet=True))
+    for _ in range(warm_runs):
+        one("b", Run(argv_fat, driver=driver_cache, env=env))
+        one("d", Run(argv_fat, cache, env=env, quiet=True))
+        if argv_cubin:
+            one("e", Run(argv_cubin, env=env))
+    medians = {k: statistics.median(v) for k, v in times.items() if v}
+    say(f"-- {name}, {mode}: ms, median (least .. most) of {cold_runs} cold and {warm_runs} warm runs")
+    for way, what in (("a", "driver, cold"), ("b", "driver's ComputeCache, warm"), ("c", "kguard, cold"),
+                      ("d", "kguard, warm"), ("e", "the cubin itself")):
+        if way in medians:
+            parts = [statistics.median(x) for x in zip(*splits[way])]
+            split = "   load %.2f  look-up %.2f  run %.2f" % tuple(parts) if parts else ""
+            say(f"   ({way}) {what:28} {medians[way]:9.2f}  ({min(times[way]):.2f} .. "
+                f"{max(times[way]):.2f}){split}")
+    if len(outputs) != 1:
+        tell("FAIL", f"bench/{name}/{mode}/values", f"{len(outputs)} different outputs: "
+             f"{sorted(outputs)[:2]}")
+    return medians
+
+
+def bench():
+    big = [os.path.join(JIT, f"big.{kind}") for kind in ("fatbin", "cubin")]
+    first = os.path.join(JIT, "first")
+    for mode in ("LAZY", "EAGER"):
+        for route in ("library", "module"):
+            m = ways([first, route, big[0], "big_3"], [first, route, big[1], "big_3"], mode, 3, 9,
+                     f"64 kernels, 1.3 MB of PTX, {route}")
+            name = f"bench/{route}/{mode}"
+            bar(name + "/warm-driver", m["d"], m["b"] / 4, "a quarter of (b)")
+            bar(name + "/warm-cubin", m["d"], m["e"] * 1.5, "1.5 x (e)")
+            bar(name + "/cold", m["c"], m["a"] * 1.05, "(a) + 5 %")
+    parts = os.path.join(JIT, "parts")
+    for mode in ("LAZY", "EAGER"):
+        one = ways([parts, "1"], None, mode, 3, 3, "100 images, one used")
+        bar(f"bench/parts-one/{mode}/cold", one["c"], one["a"] * 1.05, "the driver + 5 %")
+        every = ways([parts, "100"], None, mode, 1, 5, "100 images, all used")
+        bar(f"bench/parts-all/{mode}/warm", every["d"], every["b"] / 3, "a third of the driver's warm")
+
+
+try:
+    checks() if WHAT == "check" else bench()
+finally:
+    shutil.rmtree(WORK, ignore_errors=True)
+say(f"{tally['ok']} passed, {tally['FAIL']} failed, {tally['SKIP']} skipped in "
+    f"{time.monotonic() - START:.0f} s")
+sys.exit(1 if tally["FAIL"] else 0)

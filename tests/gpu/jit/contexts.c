@@ -1,0 +1,267 @@
+/*
+ * The driver API, where one library meets several contexts and threads: contexts WHAT FATBIN TEXT CUBIN
+ *   race      32 threads, each with the library's first use, loaded while no context was current
+ *   contexts  a library and a module in three contexts
+ *   reload    loaded, used and unloaded fifty times, as library, module, and text
+ *   globals   variables and modules of a library, lists of kernels
+ *   options   a caller's JIT options
+ *   forced    as contexts, of a fatbin that holds code for the GPU
+ */
+#include <cuda.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *read_file(const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        exit(2);
+    fseek(f, 0, SEEK_END);
+    long size = ftell(f);
+    char *data = calloc(1, size + 1);
+    rewind(f);
+    if (fread(data, 1, size, f) != (size_t)size)
+        exit(2);
+    fclose(f);
+    return data;
+}
+
+static int say(const char *call, int result)
+{
+    printf("%s = %d\n", call, result);
+    return result;
+}
+#define SAY(f, ...) say(#f, (int)f(__VA_ARGS__))
+
+static CUdevice device;
+static void *fatbin, *text;
+
+/* Runs k_constant and gives what came out, or the negative result. */
+static int value_of(CUfunction function)
+{
+    CUdeviceptr out;
+    int host[8] = {0}, sum = 0;
+    void *arguments[] = {&out};
+    CUresult result = cuMemAlloc(&out, sizeof host);
+    if (!result)
+        result = cuLaunchKernel(function, 1, 1, 1, 8, 1, 1, 0, 0, arguments, NULL);
+    if (!result)
+        result = cuMemcpyDtoH(host, out, sizeof host);
+    if (result)
+        return -(int)result;
+    cuMemFree(out);
+    for (int i = 0; i < 8; i++)
+        sum = sum * 31 + host[i];
+    return sum;
+}
+
+static int use_library(CUlibrary library)
+{
+    CUkernel kernel = NULL;
+    CUfunction function = NULL;
+    CUlibrary owner = NULL;
+    CUresult result = cuLibraryGetKernel(&kernel, library, "k_constant");
+    if (!result)
+        result = cuKernelGetFunction(&function, kernel);
+    if (!result)
+        result = cuKernelGetLibrary(&owner, kernel);
+    if (!result && owner != library)
+        return -100000;
+    return result ? -(int)result : value_of(function);
+}
+
+/* ---- race ---- */
+
+static CUlibrary shared;
+static CUcontext primary;
+static pthread_barrier_t start;
+
+static void *racer(void *answer)
+{
+    cuCtxSetCurrent(primary);
+    pthread_barrier_wait(&start);
+    *(int *)answer = use_library(shared);
+    return NULL;
+}
+
+static void race(void)
+{
+    enum { N = 32 };
+    pthread_t threads[N];
+    int answers[N], same = 0;
+    SAY(cuCtxSetCurrent, NULL);
+    SAY(cuLibraryLoadData, &shared, fatbin, NULL, NULL, 0, NULL, NULL, 0);
+    pthread_barrier_init(&start, NULL, N);
+    for (int i = 0; i < N; i++)
+        pthread_create(&threads[i], NULL, racer, &answers[i]);
+    for (int i = 0; i < N; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < N; i++)
+        same += answers[i] == answers[0];
+    printf("%d threads of %d got %d\n", same, N, answers[0]);
+    SAY(cuCtxSetCurrent, primary);
+    SAY(cuLibraryUnload, shared);
+}
+
+/* ---- contexts ---- */
+
+#if CUDA_VERSION >= 13000
+#define CREATE(context) cuCtxCreate(context, NULL, 0, device)
+#else
+#define CREATE(context) cuCtxCreate(context, 0, device)
+#endif
+
+static void contexts(void)
+{
+    CUcontext more[2];
+    CUlibrary library;
+    SAY(cuLibraryLoadData, &library, fatbin, NULL, NULL, 0, NULL, NULL, 0);
+    printf("primary: %d\n", use_library(library));
+    for (int i = 0; i < 2; i++) {
+        CUmodule module;
+        CUfunction function;
+        printf("context %d\n", (int)CREATE(&more[i]));
+        printf("library: %d\n", use_library(library));
+        if (SAY(cuModuleLoadData, &module, fatbin) == 0) {
+            SAY(cuModuleGetFunction, &function, module, "k_constant");
+            printf("module: %d\n", value_of(function));
+            SAY(cuModuleUnload, module);
+        }
+    }
+    for (int i = 0; i < 2; i++)
+        SAY(cuCtxDestroy, more[i]);
+    SAY(cuCtxSetCurrent, primary);
+    printf("primary: %d\n", use_library(library));
+    SAY(cuLibraryUnload, library);
+}
+
+/* ---- reload ---- */
+
+static void reload(void)
+{
+    int sum = 0, failed = 0;
+    for (int i = 0; i < 50; i++) {
+        CUlibrary library;
+        CUmodule module;
+        CUfunction function;
+        int result;
+        /* a copy that goes away after the load */
+        size_t size = i % 3 == 2 ? strlen(text) + 1 : *(size_t *)((char *)fatbin + 8) + 16;
+        void *copy = memcpy(malloc(size), i % 3 == 2 ? text : fatbin, size);
+        if (i % 3 == 0) {
+            result = (int)cuLibraryLoadData(&library, copy, NULL, NULL, 0, NULL, NULL, 0);
+            memset(copy, 0xee, size);
+            free(copy);
+            if (!result) {
+                sum = sum * 31 + use_library(library);
+                result = (int)cuLibraryUnload(library);
+            }
+        } else {
+            result = (int)cuModuleLoadData(&module, copy);
+            memset(copy, 0xee, size);
+            free(copy);
+            if (!result)
+                result = (int)cuModuleGetFunction(&function, module, "k_constant");
+            if (!result) {
+                sum = sum * 31 + value_of(function);
+                result = (int)cuModuleUnload(module);
+            }
+        }
+        failed += result != 0;
+    }
+    printf("reload: sum %d, failed %d\n", sum, failed);
+}
+
+/* ---- globals ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void globals(void)
+{
+    static const char *const names[] = {"counter", "table", "never_used", "managed", "no_such"};
+    CUlibrary library;
+    CUmodule module, again;
+    CUkernel kernels[64];
+    const char *listed[64];
+    CUdeviceptr at;
+    size_t size;
+    unsigned count = 0;
+    SAY(cuLibraryLoadData, &library, fatbin, NULL, NULL, 0, NULL, NULL, 0);
+    for (int i = 0; i < 5; i++) {
+        size = 0;
+        int result = (int)cuLibraryGetGlobal(&at, &size, library, names[i]);
+        printf("global %s %d %zu;", names[i], result, result ? 0 : size);
+        size = 0;
+        result = (int)cuLibraryGetManaged(&at, &size, library, names[i]);
+        printf(" managed %d %zu\n", result, result ? 0 : size);
+    }
+    SAY(cuLibraryGetModule, &module, library);
+    SAY(cuLibraryGetModule, &again, library);
+    printf("the same module: %d\n", module == again);
+    for (int i = 0; i < 5; i++) {
+        size = 0;
+        int result = (int)cuModuleGetGlobal(&at, &size, module, names[i]);
+        printf("of the module: %s %d %zu\n", names[i], result, result ? 0 : size);
+    }
+    SAY(cuLibraryGetKernelCount, &count, library);
+    printf("%u kernels\n", count);
+    if (count <= 64 && SAY(cuLibraryEnumerateKernels, kernels, count, library) == 0) {
+        for (unsigned i = 0; i < count; i++)
+            cuKernelGetName(&listed[i], kernels[i]);
+        qsort(listed, count, sizeof *listed, by_name);
+        for (unsigned i = 0; i < count; i++)
+            printf("%s\n", listed[i]);
+    }
+    printf("no such kernel: %d\n", (int)cuLibraryGetKernel(&kernels[0], library, "no_such"));
+    printf("value: %d\n", use_library(library));
+    SAY(cuLibraryUnload, library);
+}
+
+/* ---- options ---- */
+
+static void options(void)
+{
+    for (unsigned limit = 0; limit <= 48; limit += 24) {
+        char info[512] = "", error[512] = "";
+        CUjit_option ids[] = {CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES,
+                              CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES,
+                              CU_JIT_MAX_REGISTERS};
+        void *values[] = {info, (void *)sizeof info, error, (void *)sizeof error,
+                          (void *)(size_t)limit};
+        CUmodule module;
+        CUfunction function;
+        int registers = 0;
+        if (SAY(cuModuleLoadDataEx, &module, text, limit ? 5 : 4, ids, values) == 0) {
+            SAY(cuModuleGetFunction, &function, module, "k_bounds");
+            cuFuncGetAttribute(&registers, CU_FUNC_ATTRIBUTE_NUM_REGS, function);
+            printf("limit %u kept: %d\n", limit, !limit || registers <= (int)limit);
+            SAY(cuModuleUnload, module);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    fatbin = read_file(argv[2]);
+    text = read_file(argv[3]);
+    cuInit(0);
+    cuDeviceGet(&device, 0);
+    SAY(cuDevicePrimaryCtxRetain, &primary, device);
+    SAY(cuCtxSetCurrent, primary);
+    if (strcmp(argv[1], "race") == 0)
+        race();
+    if (strcmp(argv[1], "contexts") == 0)
+        contexts();
+    if (strcmp(argv[1], "reload") == 0)
+        reload();
+    if (strcmp(argv[1], "globals") == 0)
+        globals();
+    if (strcmp(argv[1], "options") == 0)
+        options();
+    return argc < 4;
+}

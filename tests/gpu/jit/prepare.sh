@@ -1,0 +1,52 @@
+#!/bin/bash
+# Prepares build-gpu/jit/ for check.sh and bench.sh: device code as PTX alone, and programs. Needs nvcc 13,
+# and the runtimes that tests/gpu/prepare.sh put into build-gpu/cudart.
+set -eu
+cd "$(dirname "$0")/../../.."
+root=$PWD
+out=$root/build-gpu/jit
+here=$root/tests/gpu/jit
+cuda=${CUDA_HOME:-/usr/local/cuda}
+PATH="$cuda/bin:$PATH"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$out"
+cd "$out"
+ptx="-gencode arch=compute_80,code=compute_80"
+python3 "$here/generate.py" "$work"
+
+for name in big device; do
+    source=$work/$name.cu
+    [ -e "$source" ] || source=$here/$name.cu
+    # shellcheck disable=SC2086 # a list of words
+    nvcc -fatbin $ptx -o $name.fatbin "$source"
+    nvcc -ptx -arch=compute_80 -o $name.ptx "$source"
+    ptxas -arch=sm_90 -m64 -o $name.cubin $name.ptx
+done
+sed 's/^\.version .*/.version 9.9/' device.ptx >too_new.ptx
+nvcc -fatbin -gencode arch=compute_80,code=compute_80 -gencode arch=compute_90,code=sm_90 \
+    -o both.fatbin "$here/device.cu"
+
+flags="-O2 -g -I$cuda/include"
+stubs="-L$cuda/lib64/stubs -lcuda"
+# shellcheck disable=SC2086
+{
+    gcc $flags "$here/first.c" -o first $stubs
+    gcc $flags "$here/contexts.c" -o contexts $stubs -lpthread
+    for v in 11.8 12.4 13.0; do
+        gcc $flags -Wno-deprecated-declarations "-DFATBIN_DIR=\"$out\"" -I"$root/tests/gpu/programs" \
+            "$here/values.c" -o values-$v-shared "$root"/build-gpu/cudart/$v/libcudart.so.* \
+            "-Wl,-rpath,\$ORIGIN/../cudart/$v"
+        [ $v = 11.8 ] || gcc $flags -Wno-deprecated-declarations "-DFATBIN_DIR=\"$out\"" \
+            -I"$root/tests/gpu/programs" "$here/values.c" -o values-$v-static \
+            "$root/build-gpu/cudart/$v/libcudart_static.a" -ldl -lrt -lpthread
+    done
+}
+# A hundred translation units, each with a fatbin of its own, as nvcc builds them.
+export ptx work
+seq 0 99 | xargs -P 2 -I{} sh -c 'nvcc -O1 $ptx -c -o "$work/part_{}.o" "$work/part_{}.cu"'
+# shellcheck disable=SC2086
+nvcc -O1 $ptx -cudart shared -o parts "$work"/main_parts.cu "$work"/part_*.o \
+    -Xlinker '-rpath,$ORIGIN/../cudart/13.0'
+du -sh "$out" | sed 's/^/prepared: /'
+ls -l "$out"
