@@ -85,28 +85,6 @@ static void check_build(const struct report *r, const struct kgi_file *files, si
 
 /* ---- compilers -------------------------------------------------------------------------------------------- */
 
-/* Whether the compilers of a toolkit (12040) make code for a GPU. An unknown GPU: nothing is said. */
-static bool compiles_for(int cuda, struct kgi_target target)
-{
-    const struct kgi_target_row *row = kgi_target_row(target.number);
-
-    return !row || (cuda >= kgi_target_toolkit(target) && (!row->last || cuda / 10 <= row->last / 10));
-}
-
-/* "CUDA 12.4, which does not know sm_120" */
-static void describe(int cuda, struct kgi_target target, char *out, size_t size)
-{
-    const struct kgi_target_row *row = kgi_target_row(target.number);
-    char name[20];
-    bool old = cuda < kgi_target_toolkit(target);
-    int other = old ? kgi_target_toolkit(target) : row->last;
-
-    kgi_target_name(target, "sm_", name, sizeof name);
-    snprintf(out, size, "CUDA %d.%d, which %s %s (CUDA %d.%d %s)", cuda / 1000, cuda % 1000 / 10,
-             old ? "does not know" : "dropped", name, other / 1000, other % 1000 / 10,
-             old ? "is the first that does" : "was the last that had it");
-}
-
 /* From 3.6 on Triton has two, and takes ptxas-blackwell from compute capability 10.0 on
  * (third_party/nvidia/backend/compiler.py, get_ptxas). */
 static bool is_used(const struct kgi_ptxas *all, size_t count, size_t i, struct kgi_target target)
@@ -129,10 +107,10 @@ static void check_triton(const struct report *r, const struct kgi_packages *pack
     for (size_t i = 0; i < count; i++) {
         const char *package = kgi_packages_of(packages, all[i].inner);
 
-        if (!all[i].cuda || compiles_for(all[i].cuda, r->target) ||
+        if (!all[i].cuda || kgi_toolkit_compiles(all[i].cuda, r->target) ||
             !is_used(all, count, i, r->target))
             continue;
-        describe(all[i].cuda, r->target, cuda, sizeof cuda);
+        kgi_toolkit_says(all[i].cuda, r->target, cuda, sizeof cuda);
         snprintf(text, sizeof text, "%s compiles with a ptxas of %s: its kernels cannot be built",
                  package ? package : "triton", cuda);
         tell(r, all[i].path, package, KG110_COMPILER, text);
@@ -156,9 +134,9 @@ static void check_nvrtc(const struct report *r, const struct kgi_file *file)
     int version = nvrtc_version(file->inner);
     char cuda[128], text[256];
 
-    if (!version || compiles_for(version, r->target))
+    if (!version || kgi_toolkit_compiles(version, r->target))
         return;
-    describe(version, r->target, cuda, sizeof cuda);
+    kgi_toolkit_says(version, r->target, cuda, sizeof cuda);
     snprintf(text, sizeof text,
              "this NVRTC is of %s: kernels built at run time fail, or become PTX for an older GPU",
              cuda);

@@ -30,6 +30,7 @@ static void start(void)
     kgi_driver_keep();
     kgi_machine_ready();
     kgi_evidence_variables();
+    kgi_triton_check();
     kgi_drvlog_start();
     kgi_jit_start();
     kgi_audit();
@@ -45,6 +46,8 @@ static void __attribute__((destructor)) finish(void)
     if (!kgi_machine_is_ready() && !kgi_object_named("libcuda.so", &driver))
         return;
     kgi_jit_finish();
+    if (!kgi_options()->off && kgi_machine_is_ready())
+        kgi_triton_check();
     if (kgi_options()->off || !kgi_log_enabled(KGI_INFO))
         return;
     if (kgi_machine_is_ready())
@@ -116,6 +119,7 @@ static KGI_SLOW void loaded(const char *api, int result, const void *caller, con
         } else {
             kgi_machine_ready();
             kgi_handle_set(handle, kernel.image, NULL);
+            kgi_triton_load();
             if (!ours) /* what was loaded needs no JIT */
                 kgi_module(kernel.image);
         }

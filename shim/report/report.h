@@ -55,7 +55,8 @@ struct kgi_diagnosis {
     bool torch_fine;          /* PyTorch is loaded, runs on this GPU, and is not what failed */
     const char *log;          /* JIT log or other evidence, may hold several lines */
     uint64_t count;           /* how often seen in all, for FOLLOWUP and SUMMARY */
-    const char *message;      /* FOLLOWUP, SUMMARY and JIT: the sentence itself */
+    const char *message;      /* FOLLOWUP, SUMMARY and JIT: the sentence itself; FAILURE, MODULE: in
+                                 place of the usual first line */
     const char *action;       /* JIT: hit, compile, compiled, failed, refused, summary */
 };
 

@@ -242,13 +242,19 @@ static void need_readable(struct kgi_text *out, const struct kgi_diagnosis *d,
 
 static void need_compiler(struct kgi_text *out, const struct kgi_diagnosis *d)
 {
+    const struct kgi_target_row *row = kgi_target_row(d->host.gpu.number);
     int cuda = kgi_target_toolkit(d->host.gpu);
     char name[24];
 
     kgi_text_add(out, "a compiler that knows %s",
                  kgi_target_name(d->host.gpu, "sm_", name, sizeof name));
-    if (cuda)
-        kgi_text_add(out, ", of CUDA %d.%d or newer", cuda / 1000, cuda % 1000 / 10);
+    if (!cuda)
+        return;
+    kgi_text_add(out, ", of CUDA %d.%d", cuda / 1000, cuda % 1000 / 10);
+    if (row && row->last)
+        kgi_text_add(out, " to %d.%d", row->last / 1000, row->last % 1000 / 10);
+    else
+        kgi_text_add(out, " or newer");
 }
 
 /* What would have to be there; false when nothing certain can be said. */
@@ -464,6 +470,11 @@ static void add_module(struct kgi_text *out, const struct kgi_diagnosis *d)
 {
     kgi_prefix(out);
     add_severity(out, d);
+    if (d->message) {
+        kgi_text_add_safe(out, d->message);
+        kgi_text_add(out, "\n");
+        return;
+    }
     if (d->library) {
         kgi_text_add_safe(out, d->library);
     } else {

@@ -31,6 +31,10 @@ struct kgi_target_row {
 const struct kgi_target_row *kgi_target_row(uint16_t number);
 /* The first CUDA toolkit version (12080) that compiles for a target; 0 unknown. */
 int kgi_target_toolkit(struct kgi_target t);
+/* Whether the compilers of a toolkit (12040) make code for a GPU; true for a GPU that is not known. */
+bool kgi_toolkit_compiles(int cuda, struct kgi_target target);
+/* Of one that does not: "CUDA 12.4, which does not know sm_120 (CUDA 12.8 is the first that does)". */
+void kgi_toolkit_says(int cuda, struct kgi_target target, char *out, size_t size);
 
 /* ---- verdict.c ------------------------------------------------------------------------------------- */
 

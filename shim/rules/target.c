@@ -122,3 +122,23 @@ void kgi_target_cc(struct kgi_target t, int *major, int *minor)
     *major = t.number / 10;
     *minor = t.number % 10;
 }
+
+bool kgi_toolkit_compiles(int cuda, struct kgi_target target)
+{
+    const struct kgi_target_row *row = kgi_target_row(target.number);
+
+    return !row || (cuda >= kgi_target_toolkit(target) && (!row->last || cuda / 10 <= row->last / 10));
+}
+
+void kgi_toolkit_says(int cuda, struct kgi_target target, char *out, size_t size)
+{
+    const struct kgi_target_row *row = kgi_target_row(target.number);
+    char name[20];
+    bool old = cuda < kgi_target_toolkit(target);
+    int other = old || !row ? kgi_target_toolkit(target) : row->last;
+
+    kgi_target_name(target, "sm_", name, sizeof name);
+    snprintf(out, size, "CUDA %d.%d, which %s %s (CUDA %d.%d %s)", cuda / 1000, cuda % 1000 / 10,
+             old ? "does not know" : "dropped", name, other / 1000, other % 1000 / 10,
+             old ? "is the first that does" : "was the last that had it");
+}

@@ -164,6 +164,13 @@ void kgi_evidence_find(struct kgi_diagnosis *d, struct kgi_evidence *e);
 /* One line where CUDA_FORCE_PTX_JIT or CUDA_DISABLE_PTX_JIT is set. */
 void kgi_evidence_variables(void);
 
+/* ---- triton.c: a compiler that does not know the GPU --------------------------------------------------- */
+
+/* One line if Triton is loaded and its ptxas cannot make code for a GPU of this machine; after each load of
+ * an image, and where CUDA starts and ends. */
+void kgi_triton_check(void);
+void kgi_triton_load(void);
+
 /* ---- tell.c: a diagnosis, put together and written ---------------------------------------------------- */
 
 /* The GPU this thread uses; false, and all unknown, where no driver answers. Calls the driver. */
