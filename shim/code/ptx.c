@@ -78,6 +78,29 @@ static void skip_blank(struct cursor *c)
     }
 }
 
+/* From behind a "{" to behind its "}". Nothing in a block is looked for, and bodies are nearly all of
+ * a PTX text (2 GB in the libraries of CUDA 13), so this goes by characters, not by tokens. */
+static void skip_block(struct cursor *c)
+{
+    static const bool special[256] = {
+        ['{'] = true, ['}'] = true, ['/'] = true, ['"'] = true, ['#'] = true};
+
+    for (size_t depth = 1; depth;) {
+        while (c->at < c->end && !special[*c->at])
+            c->at++;
+        if (c->at == c->end)
+            return;
+        if (*c->at == '{' || *c->at == '}') {
+            depth += *c->at == '{' ? 1 : (size_t)-1;
+            c->at++;
+        } else {
+            const uint8_t *before = c->at;
+            skip_blank(c);
+            c->at += c->at == before; /* a division */
+        }
+    }
+}
+
 static struct token next_token(struct cursor *c)
 {
     skip_blank(c);
@@ -227,6 +250,7 @@ static struct token next_kernel(struct cursor *c, uint32_t *traits)
             if (external && !is_driver_function(function_name(c)))
                 *traits |= KGI_T_EXTERN;
         } else if (is(t, "{")) {
+            skip_block(c);
             if (name.size)
                 return name;
         } else if (is(t, ";")) {
