@@ -22,3 +22,8 @@ bench:
 	@.ci/deps check
 	@$(MAKE) --no-print-directory $(OBJDIR)/libkguard.so fake $(addprefix $(BENCH)/,libraw.so libempty.so calls exec)
 	@OBJDIR=$(OBJDIR) python3 tests/bench/bench.py
+
+# make bench-scan [PATHS="file or folder ..."]    kguard scan beside cat and cuobjdump (CUOBJDUMP=path)
+.PHONY: bench-scan
+bench-scan: $(OBJDIR)/kguard
+	@python3 tests/bench/scan.py $(OBJDIR)/kguard $(PATHS)
