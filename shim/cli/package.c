@@ -1,8 +1,9 @@
 /*
- * Whose file it is, for files met on a walk: on disk, in wheels, in image layers. The same metadata as
- * shim/report/package.c searches, but it comes by as streams in any order, and never twice: so what
- * it says is kept until the walk is over. Of each file that may hold code a 64-bit hash of its path is
- * kept, not the path (a Debian image lists 100 000 files): a collision would cost a wrong name.
+ * Whose file it is, for files met on a walk: on disk, in wheels, in image layers. The same metadata
+ * as shim/report/package.c searches, but it comes by as streams in any order, and never twice: so
+ * what it says is kept until the walk is over. Of each file that may hold code a 64-bit hash of its
+ * path is kept, not the path (a Debian image lists 100 000 files): a collision would cost a wrong
+ * name.
  *
  * Paths are those inside an archive or image ("image.tar!/usr/lib/a.so"), so that the layers of an
  * image are one, and two wheels are two.
@@ -17,10 +18,10 @@
 enum {
     PATH_ROOM = 4096,
     LINE_ROOM = 8192,
-    HEAD_ROOM = 16384,        /* METADATA starts with its headers */
-    SLOTS_MOST = 1 << 20,     /* 16 MiB */
-    LINES_MOST = 4 << 20,     /* of one file */
-    PTXAS_MOST = 256 << 20,   /* bytes read of one */
+    HEAD_ROOM = 16384,      /* METADATA starts with its headers */
+    SLOTS_MOST = 1 << 20,   /* 16 MiB */
+    LINES_MOST = 4 << 20,   /* of one file */
+    PTXAS_MOST = 256 << 20, /* bytes read of one */
 };
 
 /* What a key stands for; part of what is hashed. */
@@ -32,7 +33,7 @@ struct slot {
 };
 
 struct kgi_packages {
-    char **names;     /* "torch 2.5.1", or NULL while not known */
+    char **names; /* "torch 2.5.1", or NULL while not known */
     size_t count, room;
     struct slot *slots;
     size_t slot_count, slot_room;
@@ -67,7 +68,7 @@ const struct kgi_ptxas *kgi_packages_ptxas(const struct kgi_packages *p, size_t 
     return p->ptxas;
 }
 
-/* ---- keys -------------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 /* One hash map for all kinds of keys (open addressing, at most half full). */
 static struct slot *slot_of(struct slot *slots, size_t room, uint64_t key)
@@ -123,7 +124,7 @@ static uint64_t key_of(enum kind kind, struct kgi_bytes path)
     return h ? h : 1;
 }
 
-/* ---- paths ------------------------------------------------------------------------------------------- */
+/* ---- paths ----------------------------------------------------------------------------------- */
 
 /* A file met on the walk. */
 struct place {
@@ -179,8 +180,8 @@ static struct kgi_bytes last_of(const char *path, size_t length)
     return last;
 }
 
-/* folder + "/" + file without ".", inner ".." and a slash in front: "usr/lib/a.so", "../a.so". Empty
- * when it does not fit. */
+/* folder + "/" + file without ".", inner ".." and a slash in front: "usr/lib/a.so", "../a.so".
+ * Empty when it does not fit. */
 static struct kgi_bytes join(struct kgi_bytes folder, struct kgi_bytes file, char *out)
 {
     struct kgi_bytes last;
@@ -227,9 +228,10 @@ static bool may_hold_code(struct kgi_bytes path)
     return false;
 }
 
-/* ---- packages ------------------------------------------------------------------------------------------ */
+/* ---- packages -------------------------------------------------------------------------------- */
 
-/* The package that a metadata folder (or a dpkg name) describes: old or new. SIZE_MAX without memory. */
+/* The package that a metadata folder (or a dpkg name) describes: old or new. SIZE_MAX without
+ * memory. */
 static size_t package_at(struct kgi_packages *p, struct kgi_bytes folder)
 {
     uint64_t key = key_of(PACKAGE_KEY, folder);
@@ -267,7 +269,7 @@ static void own(struct kgi_packages *p, enum kind kind, struct kgi_bytes path, s
         set(p, key_of(kind, path), (uint32_t)package);
 }
 
-/* ---- streams ------------------------------------------------------------------------------------------- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 /* The lines of a file; those that are too long are left out. */
 struct lines {
@@ -321,7 +323,7 @@ static bool next_line(struct lines *l, struct kgi_bytes *line)
     return true;
 }
 
-/* ---- Python ---------------------------------------------------------------------------------------------- */
+/* ---- Python ---------------------------------------------------------------------------------- */
 
 /* A RECORD line: path,hash,size; a path with a comma in it is quoted. */
 static struct kgi_bytes record_path(struct kgi_bytes line)
@@ -413,10 +415,10 @@ static bool offer_python(struct kgi_packages *p, const struct place *place, stru
     return true;
 }
 
-/* ---- conda ------------------------------------------------------------------------------------------------- */
+/* ---- conda ----------------------------------------------------------------------------------- */
 
-/* conda and mamba write one string a line; those that stand alone in one are of lists: the package's
- * files, and some words. */
+/* conda and mamba write one string a line; those that stand alone in one are of lists: the
+ * package's files, and some words. */
 static bool offer_conda(struct kgi_packages *p, const struct place *place, struct lines *lines)
 {
     char buffer[PATH_ROOM], name[192];
@@ -443,7 +445,7 @@ static bool offer_conda(struct kgi_packages *p, const struct place *place, struc
     return true;
 }
 
-/* ---- Debian ------------------------------------------------------------------------------------------------ */
+/* ---- Debian ---------------------------------------------------------------------------------- */
 
 /* The folder in which "var/lib/dpkg" lies. */
 static bool in_dpkg(const struct place *place, const char *folder, struct kgi_bytes *prefix)
@@ -508,7 +510,8 @@ static void read_list(struct kgi_packages *p, struct kgi_bytes prefix, size_t pa
                 memcpy(usr, "/usr", 4);
                 memcpy(usr + 4, line.at, line.size);
                 own(p, FILE_KEY,
-                    join(prefix, (struct kgi_bytes){(uint8_t *)usr, line.size + 4}, buffer), package);
+                    join(prefix, (struct kgi_bytes){(uint8_t *)usr, line.size + 4}, buffer),
+                    package);
             }
     }
 }
@@ -516,7 +519,7 @@ static void read_list(struct kgi_packages *p, struct kgi_bytes prefix, size_t pa
 static bool offer_dpkg(struct kgi_packages *p, const struct place *place, struct lines *lines)
 {
     struct kgi_bytes prefix, base = text(place->base);
-    const char *end = in_dpkg(place, "var/lib/dpkg/info", &prefix)     ? ".list"
+    const char *end = in_dpkg(place, "var/lib/dpkg/info", &prefix)       ? ".list"
                       : in_dpkg(place, "var/lib/dpkg/status.d", &prefix) ? ".md5sums"
                                                                          : NULL;
 
@@ -524,8 +527,7 @@ static bool offer_dpkg(struct kgi_packages *p, const struct place *place, struct
         const uint8_t *colon = memchr(base.at, ':', base.size); /* libc6:amd64.list */
         size_t name = colon ? (size_t)(colon - base.at) : base.size - strlen(end);
 
-        read_list(p, prefix,
-                  dpkg_package(p, prefix, (struct kgi_bytes){base.at, name}), lines);
+        read_list(p, prefix, dpkg_package(p, prefix, (struct kgi_bytes){base.at, name}), lines);
         return true;
     }
     if ((end && strcmp(end, ".md5sums") == 0) ||
@@ -536,9 +538,10 @@ static bool offer_dpkg(struct kgi_packages *p, const struct place *place, struct
     return false;
 }
 
-/* ---- Triton's ptxas ---------------------------------------------------------------------------------------- */
+/* ---- Triton's ptxas -------------------------------------------------------------------------- */
 
-/* What `ptxas --version` prints stands in the file: "Cuda compilation tools, release 12.4, V12.4.99". */
+/* What `ptxas --version` prints stands in the file: "Cuda compilation tools, release 12.4,
+ * V12.4.99". */
 static int ptxas_version(struct lines *l)
 {
     static const char mark[] = "Cuda compilation tools, release ";
@@ -549,7 +552,8 @@ static int ptxas_version(struct lines *l)
         memcpy(kept + held, l->buffer, l->held);
         held += l->held;
         total += l->held;
-        for (char *at = kept; (at = memmem(at, held - (size_t)(at - kept), mark, sizeof mark - 1));) {
+        for (char *at = kept;
+             (at = memmem(at, held - (size_t)(at - kept), mark, sizeof mark - 1));) {
             unsigned major, minor;
             char number[16] = "";
 
@@ -565,8 +569,8 @@ static int ptxas_version(struct lines *l)
     return 0;
 }
 
-/* triton/backends/nvidia/bin/ptxas; triton/common/../third_party/cuda/bin/ptxas before 3.0; from 3.6
- * also ptxas-blackwell. */
+/* triton/backends/nvidia/bin/ptxas; triton/common/../third_party/cuda/bin/ptxas before 3.0;
+ * from 3.6 also ptxas-blackwell. */
 static bool offer_ptxas(struct kgi_packages *p, const struct place *place, const char *path,
                         const char *inner, struct lines *lines)
 {
@@ -615,7 +619,7 @@ bool kgi_packages_offer(struct kgi_packages *p, const char *path, const char *in
     return taken;
 }
 
-/* ---- look-ups ---------------------------------------------------------------------------------------------- */
+/* ---- look-ups -------------------------------------------------------------------------------- */
 
 static const char *name_of(const struct kgi_packages *p, enum kind kind, struct kgi_bytes path)
 {

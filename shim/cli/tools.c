@@ -1,7 +1,8 @@
 /*
- * Things that will fail at run time though no image lacks code: a library built without its CUDA half,
- * and compilers that do not know the GPU. What is said rests on file names, on bytes of the compiler
- * itself, and on the table of targets (shim/rules/target.c); the two tables here are dated.
+ * Things that will fail at run time though no image lacks code: a library built without its CUDA
+ * half, and compilers that do not know the GPU. What is said rests on file names, on bytes of the
+ * compiler itself, and on the table of targets (shim/rules/target.c); the two tables here are
+ * dated.
  */
 #include "cli.h"
 
@@ -9,7 +10,8 @@
 
 struct report {
     struct kgi_target target;
-    void (*finding)(void *context, const char *path, int reason, const char *text, const char *help);
+    void (*finding)(void *context, const char *path, int reason, const char *text,
+                    const char *help);
     void *context;
 };
 
@@ -26,16 +28,18 @@ static void tell(const struct report *r, const char *path, const char *package, 
     r->finding(r->context, path, reason, text, help);
 }
 
-/* ---- packages built without CUDA ------------------------------------------------------------------------- */
+/* ---- packages built without CUDA ------------------------------------------------------------- */
 
 /*
- * The one file of a package that holds its device code, and what stands beside it in a CUDA build where
- * the device code is in a file of its own. From the setup.py (CMakeLists.txt) of each at the commit
- * named, read 2026-07, or a wheel. (cumm has no device code in CUDA builds either: its core_cc calls NVRTC.)
+ * The one file of a package that holds its device code, and what stands beside it in a CUDA build
+ * where the device code is in a file of its own. From the setup.py (CMakeLists.txt) of each at the
+ * commit named, read 2026-07, or a wheel. (cumm has no device code in CUDA builds either: its
+ * core_cc calls NVRTC.)
  */
 static const struct row {
     const char *package, *file, *beside;
 } rows[] = {
+    /* clang-format off */
     {"torchsparse", "/torchsparse/backend.", NULL},     /* mit-han-lab/torchsparse 01a84bd */
     {"diso", "/diso/_C.", NULL},                        /* SarahWeiii/diso 0020dcb */
     {"pytorch3d", "/pytorch3d/_C.", NULL},              /* facebookresearch/pytorch3d 039e026 */
@@ -46,10 +50,12 @@ static const struct row {
     {"spconv", "/spconv/core_cc.", NULL},               /* wheel spconv 2.3.6 */
     {"bitsandbytes", "/libbitsandbytes_cpu.", "libbitsandbytes_cuda"}, /* CMakeLists.txt 0.45 */
     {"torch", "/torch/lib/libtorch_cpu.", "libtorch_cuda"}, /* wheels +cpu */
+    /* clang-format on */
 };
 
 /* Whether a file of the same folder has a name that starts so. */
-static bool is_beside(const struct kgi_file *files, size_t count, const char *inner, const char *start)
+static bool is_beside(const struct kgi_file *files, size_t count, const char *inner,
+                      const char *start)
 {
     const char *slash = strrchr(inner, '/');
     size_t folder = (size_t)(slash - inner) + 1;
@@ -61,8 +67,8 @@ static bool is_beside(const struct kgi_file *files, size_t count, const char *in
     return false;
 }
 
-static void check_build(const struct report *r, const struct kgi_file *files, size_t count, size_t i,
-                        const struct kgi_packages *packages)
+static void check_build(const struct report *r, const struct kgi_file *files, size_t count,
+                        size_t i, const struct kgi_packages *packages)
 {
     const struct kgi_file *file = &files[i];
     const char *package = kgi_packages_of(packages, file->inner);
@@ -74,8 +80,7 @@ static void check_build(const struct report *r, const struct kgi_file *files, si
         if (!strstr(file->inner, rows[k].file))
             continue;
         /* What should stand beside it may just not have been walked; metadata was, so that was. */
-        if (rows[k].beside &&
-            (!package || is_beside(files, count, file->inner, rows[k].beside)))
+        if (rows[k].beside && (!package || is_beside(files, count, file->inner, rows[k].beside)))
             continue;
         snprintf(text, sizeof text, "%s was built without CUDA: it holds no device code",
                  package ? package : rows[k].package);
@@ -83,7 +88,7 @@ static void check_build(const struct report *r, const struct kgi_file *files, si
     }
 }
 
-/* ---- compilers -------------------------------------------------------------------------------------------- */
+/* ---- compilers ------------------------------------------------------------------------------- */
 
 /* From 3.6 on Triton has two, and takes ptxas-blackwell from compute capability 10.0 on
  * (third_party/nvidia/backend/compiler.py, get_ptxas). */
@@ -143,8 +148,8 @@ static void check_nvrtc(const struct report *r, const struct kgi_file *file)
     tell(r, file->path, NULL, KG110_COMPILER, text);
 }
 
-void kgi_tools_check(const struct kgi_file *files, size_t count, const struct kgi_packages *packages,
-                     struct kgi_target target,
+void kgi_tools_check(const struct kgi_file *files, size_t count,
+                     const struct kgi_packages *packages, struct kgi_target target,
                      void (*finding)(void *context, const char *path, int reason, const char *text,
                                      const char *help),
                      void *context)

@@ -1,16 +1,18 @@
 /*
- * Which package a library file belongs to, without asking Python, pip, conda or dpkg to run: from what
- * they leave on disk. Nearest folder first, so that a venv's own answer comes before the system's:
+ * Which package a library file belongs to, without asking Python, pip, conda or dpkg to run: from
+ * what they leave on disk. Nearest folder first, so that a venv's own answer comes before the
+ * system's:
  *
- *   x.egg/, x.egg-tmp/    the folder itself (PKG-INFO in EGG-INFO); the latter is where a zipped egg's
- *                         libraries are unpacked to
- *   *.dist-info/RECORD    CSV, one file a line, relative to the folder that holds the .dist-info;
- *                         pip, uv, poetry and conda write it; in uv's cache it lies beside the files
- *   *.egg-info/           installed-files.txt, relative to the .egg-info; else top_level.txt, which
- *                         also covers `pip install -e` and `setup.py develop`: their .egg-info
- *                         stays in the project's folder, where the library is built
- *   conda-meta, *.json     "files", relative to the environment
- *   dpkg's *.list         whole paths
+ *   x.egg/, x.egg-tmp/   the folder itself (PKG-INFO in EGG-INFO); the latter is where a zipped
+ *                        egg's libraries are unpacked to
+ *   *.dist-info/RECORD   CSV, one file a line, relative to the folder that holds the .dist-info;
+ *                        pip, uv, poetry and conda write it; in uv's cache it lies beside the
+ *                        files
+ *   *.egg-info/          installed-files.txt, relative to the .egg-info; else top_level.txt, which
+ *                        also covers `pip install -e` and `setup.py develop`: their .egg-info
+ *                        stays in the project's folder, where the library is built
+ *   conda-meta, *.json   "files", relative to the environment
+ *   dpkg's *.list        whole paths
  *
  * RPM's data base is SQLite and is not read. Nothing in these files is trusted: a name or version
  * with an odd character is no answer. Work is bounded by BYTES_MOST and FILES_MOST, and what shares
@@ -42,14 +44,14 @@ struct search {
     char text[131072];         /* a part of a file */
     uint64_t bytes;
     unsigned files;
-    bool first_pass;           /* only what shares its name with the library */
+    bool first_pass; /* only what shares its name with the library */
     unsigned passed_over;
-    bool conda;                /* the folder is a conda environment */
+    bool conda; /* the folder is a conda environment */
     char *out;
     size_t size;
 };
 
-/* ---- names and versions ------------------------------------------------------------------------------ */
+/* ---- names and versions ---------------------------------------------------------------------- */
 
 /* What names and versions of Python, conda and Debian packages are made of. */
 static bool is_plain(struct kgi_bytes s)
@@ -87,7 +89,8 @@ struct kgi_bytes kgi_package_header(struct kgi_bytes text, const char *key)
             size--;
         if (size == 0) /* the headers' end */
             break;
-        if (size > length + 2 && memcmp(line, key, length) == 0 && memcmp(line + length, ": ", 2) == 0)
+        if (size > length + 2 && memcmp(line, key, length) == 0 &&
+            memcmp(line + length, ": ", 2) == 0)
             return (struct kgi_bytes){line + length + 2, size - length - 2};
     }
     return (struct kgi_bytes){NULL, 0};
@@ -121,7 +124,8 @@ bool kgi_package_folder(const char *folder, char *out, size_t size)
     version = strcspn(folder + name + 1, "-"); /* eggs go on: "-py3.10-linux-x86_64" */
     if (version > length - name - 1)
         version = length - name - 1;
-    return kgi_package_text(bytes_of(folder, name), bytes_of(folder + name + 1, version), out, size);
+    return kgi_package_text(bytes_of(folder, name), bytes_of(folder + name + 1, version), out,
+                            size);
 }
 
 bool kgi_package_conda(const char *file, char *out, size_t size)
@@ -141,7 +145,7 @@ bool kgi_package_conda(const char *file, char *out, size_t size)
                             bytes_of(file + version + 1, build - version - 1), out, size);
 }
 
-/* ---- files ------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static int open_counted(struct search *s)
 {
@@ -165,8 +169,9 @@ static struct kgi_bytes read_head(struct search *s)
     return (struct kgi_bytes){(const uint8_t *)s->text, (size_t)n};
 }
 
-/* How a file says that it means a path: the path itself, or before + path, at a line's start (or, as
- * JSON has no lines, anywhere after `before`), and one of `after` or the file's end behind it. */
+/* How a file says that it means a path: the path itself, or before + path, at a line's start (or,
+ * as JSON has no lines, anywhere after `before`), and one of `after` or the file's end behind it.
+ */
 struct mention {
     const char *path, *before, *after;
     bool anywhere;
@@ -243,7 +248,7 @@ static int64_t find_in_file(struct search *s, const struct mention *m)
     return -1;
 }
 
-/* ---- folders ----------------------------------------------------------------------------------------- */
+/* ---- folders --------------------------------------------------------------------------------- */
 
 struct entry { /* getdents64's */
     uint64_t inode;
@@ -322,7 +327,7 @@ static bool is_alike(const char *name, const char *rest)
     return length > 0;
 }
 
-/* ---- Python ------------------------------------------------------------------------------------------ */
+/* ---- Python ---------------------------------------------------------------------------------- */
 
 /* Name and version from s->path, a METADATA or PKG-INFO; else from the folder's name. */
 static bool describe(struct search *s, const char *folder)
@@ -382,7 +387,7 @@ static bool in_egg(struct search *s)
     return describe(s, name + 1);
 }
 
-/* ---- conda ------------------------------------------------------------------------------------------- */
+/* ---- conda ----------------------------------------------------------------------------------- */
 
 static bool in_conda_meta(struct search *s, const char *name)
 {
@@ -394,7 +399,7 @@ static bool in_conda_meta(struct search *s, const char *name)
     return find_in_file(s, &file) >= 0 && kgi_package_conda(name, s->out, s->size);
 }
 
-/* ---- Debian ------------------------------------------------------------------------------------------ */
+/* ---- Debian ---------------------------------------------------------------------------------- */
 
 #define DPKG "/var/lib/dpkg"
 
@@ -453,7 +458,7 @@ static bool in_dpkg(struct search *s)
     return false;
 }
 
-/* ---- all of it --------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static bool in_entry(struct search *s, const char *name)
 {

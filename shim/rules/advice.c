@@ -1,8 +1,8 @@
 /*
  * One line of what to do. A table decides, not code: the first row of advice.tsv whose cause, GPU
- * range, path pattern and versions match gives the text, and the facts fill its {places}. The table is
- * part of the binary as it is, and read row by row when it is needed, which is seldom: one reader
- * does for it and for a user's own file. What the columns mean stands at its head.
+ * range, path pattern and versions match gives the text, and the facts fill its {places}. The table
+ * is part of the binary as it is, and read row by row when it is needed, which is seldom: one
+ * reader does for it and for a user's own file. What the columns mean stands at its head.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -49,18 +49,18 @@ enum cause {
     COMPILER = 1 << 22,
 };
 static const char *const cause_names[] = {
-    "no-code",     "arch-specific", "jit-forced",  "ptx-too-new", "ptx-unknown",   "zstd",
-    "abi8",        "old-driver",    "wrong-gpu",   "damaged",     "jit-forbidden", "jit-missing",
-    "no-kernel",   "bad-ptx",       "obfuscated",  "relocatable", "lto",           "cpu-only",
-    "cache-lost",  "jit-variable",  "unchecked",   "ptx-never",   "compiler",
+    "no-code",    "arch-specific", "jit-forced", "ptx-too-new", "ptx-unknown",   "zstd",
+    "abi8",       "old-driver",    "wrong-gpu",  "damaged",     "jit-forbidden", "jit-missing",
+    "no-kernel",  "bad-ptx",       "obfuscated", "relocatable", "lto",           "cpu-only",
+    "cache-lost", "jit-variable",  "unchecked",  "ptx-never",   "compiler",
 };
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
 struct row {
     unsigned causes;
-    unsigned from, to;             /* GPUs, by number; 0, 0: any */
-    bool soc;                      /* embedded parts alone */
+    unsigned from, to;                      /* GPUs, by number; 0, 0: any */
+    bool soc;                               /* embedded parts alone */
     struct kgi_bytes paths, versions, text; /* "-" = any */
 };
 
@@ -185,7 +185,7 @@ int kgi_advice_add_file(const char *path, size_t *line)
 /* ---- why ------------------------------------------------------------------------------------- */
 
 struct facts {
-    const char *library;         /* never NULL */
+    const char *library; /* never NULL */
     const struct kgi_installed *installed;
     const struct kgi_code *code; /* the one that explains the verdict, or NULL */
     const struct kgi_host *host;
@@ -292,9 +292,9 @@ static const char *version_of(const char *package, struct kgi_bytes name)
 {
     size_t i = 0;
 
-    while (package && i < name.size && (package[i] == name.at[i] ||
-                                        (package[i] == '-' && name.at[i] == '_') ||
-                                        (package[i] == '_' && name.at[i] == '-')))
+    while (package && i < name.size &&
+           (package[i] == name.at[i] || (package[i] == '-' && name.at[i] == '_') ||
+            (package[i] == '_' && name.at[i] == '-')))
         i++;
     return package && i == name.size && package[i] == ' ' ? package + i + 1 : NULL;
 }
@@ -312,8 +312,10 @@ static int compare_versions(struct kgi_bytes a, struct kgi_bytes b)
         y = y < 0 ? 0 : y;
         if (x != y)
             return x < y ? -1 : 1;
-        a = a.size && a.at[0] == '.' ? (struct kgi_bytes){a.at + 1, a.size - 1} : (struct kgi_bytes){0};
-        b = b.size && b.at[0] == '.' ? (struct kgi_bytes){b.at + 1, b.size - 1} : (struct kgi_bytes){0};
+        a = a.size && a.at[0] == '.' ? (struct kgi_bytes){a.at + 1, a.size - 1}
+                                     : (struct kgi_bytes){0};
+        b = b.size && b.at[0] == '.' ? (struct kgi_bytes){b.at + 1, b.size - 1}
+                                     : (struct kgi_bytes){0};
     }
 }
 
@@ -339,7 +341,8 @@ static bool holds(struct kgi_bytes condition, const struct kgi_installed *instal
     equal = condition.size && condition.at[0] == '=';
     if (equal)
         condition = (struct kgi_bytes){condition.at + 1, condition.size - 1};
-    order = compare_versions((struct kgi_bytes){(const uint8_t *)version, strlen(version)}, condition);
+    order =
+        compare_versions((struct kgi_bytes){(const uint8_t *)version, strlen(version)}, condition);
     return order == 0 ? equal : less == (order < 0);
 }
 

@@ -1,6 +1,6 @@
 /*
- * Whose file it is, from metadata that comes by as streams. The texts are as pip, setuptools, conda,
- * dpkg and distroless images write them, shortened.
+ * Whose file it is, from metadata that comes by as streams. The texts are as pip, setuptools,
+ * conda, dpkg and distroless images write them, shortened.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -126,10 +126,12 @@ static void eggs(void **state)
 static void torch(void **state)
 {
     struct kgi_packages *p = kgi_packages_new();
-    struct kgi_file file = {.path = (char *)"i.tar!/" SITE "a/b/c.so", .inner = (char *)SITE "a/b/c.so"};
+    struct kgi_file file = {.path = (char *)"i.tar!/" SITE "a/b/c.so",
+                            .inner = (char *)SITE "a/b/c.so"};
 
     (void)state;
-    assert_true(offer(p, SITE "torch-2.5.1+cu121.dist-info/RECORD", "torch/lib/libtorch_cpu.so,,\n"));
+    assert_true(
+        offer(p, SITE "torch-2.5.1+cu121.dist-info/RECORD", "torch/lib/libtorch_cpu.so,,\n"));
     kgi_packages_name(p, &file);
     assert_null(file.package);
     assert_string_equal(file.torch, "torch 2.5.1+cu121");
@@ -153,7 +155,8 @@ static void on_disk(void **state)
              "cd %s && mkdir -p torch/lib torch-2.7.1.dist-info udf udf-1.dist-info && "
              "touch torch/lib/libtorch_cpu.so udf/_C.so && "
              "echo torch/lib/libtorch_cpu.so,, > torch-2.7.1.dist-info/RECORD && "
-             "echo udf/_C.so,, > udf-1.dist-info/RECORD", root);
+             "echo udf/_C.so,, > udf-1.dist-info/RECORD",
+             root);
     assert_int_equal(system(command), 0);
     snprintf(path, sizeof path, "%s/./udf/_C.so", root);
     kgi_packages_name(p, &file);
@@ -190,8 +193,9 @@ static void dpkg(void **state)
     struct kgi_packages *p = kgi_packages_new();
 
     (void)state;
-    assert_true(offer(p, "i.tar!/var/lib/dpkg/info/libc6:amd64.list",
-                      "/.\n/usr\n/lib/x86_64-linux-gnu/libc.so.6\n/usr/share/doc/libc6/README.txt\n"));
+    assert_true(
+        offer(p, "i.tar!/var/lib/dpkg/info/libc6:amd64.list",
+              "/.\n/usr\n/lib/x86_64-linux-gnu/libc.so.6\n/usr/share/doc/libc6/README.txt\n"));
     assert_true(offer(p, "i.tar!/var/lib/dpkg/status",
                       "Package: base-files\nStatus: install ok installed\nVersion: 12\n"
                       "Description: x\n Package: y\n\n"
@@ -205,10 +209,11 @@ static void dpkg(void **state)
               "cuda-cudart-12-1 12.1.105-1");
     assert_of(p, "/usr/lib/x86_64-linux-gnu/libc.so.6", NULL); /* the host's own is no image's */
     /* distroless */
-    assert_true(offer(p, "d.tar!/var/lib/dpkg/status.d/zlib1g",
-                      "Package: zlib1g\nVersion: 1:1.2.13\n"));
-    assert_true(offer(p, "d.tar!/var/lib/dpkg/status.d/zlib1g.md5sums",
-                      "fa27fe86a7ae1ff5ab7ab1d4fa4b5e2f  usr/lib/x86_64-linux-gnu/libz.so.1.2.13\n"));
+    assert_true(
+        offer(p, "d.tar!/var/lib/dpkg/status.d/zlib1g", "Package: zlib1g\nVersion: 1:1.2.13\n"));
+    assert_true(
+        offer(p, "d.tar!/var/lib/dpkg/status.d/zlib1g.md5sums",
+              "fa27fe86a7ae1ff5ab7ab1d4fa4b5e2f  usr/lib/x86_64-linux-gnu/libz.so.1.2.13\n"));
     assert_of(p, "d.tar!/usr/lib/x86_64-linux-gnu/libz.so.1.2.13", "zlib1g 1:1.2.13");
     kgi_packages_free(p);
 }
@@ -278,8 +283,9 @@ static void hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(python),  cmocka_unit_test(eggs),  cmocka_unit_test(conda),
-        cmocka_unit_test(torch),   cmocka_unit_test(on_disk), cmocka_unit_test(dpkg),    cmocka_unit_test(ptxas), cmocka_unit_test(hostile),
+        cmocka_unit_test(python), cmocka_unit_test(eggs),    cmocka_unit_test(conda),
+        cmocka_unit_test(torch),  cmocka_unit_test(on_disk), cmocka_unit_test(dpkg),
+        cmocka_unit_test(ptxas),  cmocka_unit_test(hostile),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,8 +31,8 @@ static void offer(struct kgi_packages *p, const char *inner, const char *text)
 {
     struct kgi_stream stream = {.read = nothing};
 
-    assert_true(kgi_packages_offer(p, inner, inner,
-                                   (struct kgi_bytes){(const uint8_t *)text, strlen(text)}, &stream));
+    assert_true(kgi_packages_offer(
+        p, inner, inner, (struct kgi_bytes){(const uint8_t *)text, strlen(text)}, &stream));
 }
 
 static const char *check(const struct kgi_packages *p, const char *target, size_t count,
@@ -49,9 +49,14 @@ static const char *check(const struct kgi_packages *p, const char *target, size_
 #define CHECK(p, target, ...)                                                                      \
     check(p, target, sizeof((struct kgi_file[]){__VA_ARGS__}) / sizeof(struct kgi_file),           \
           (struct kgi_file[]){__VA_ARGS__})
-#define HOST(name) {.path = (char *)(name), .inner = (char *)(name), .dynamic_elf = true}
+#define HOST(name)                                                                                 \
+    {                                                                                              \
+        .path = (char *)(name), .inner = (char *)(name), .dynamic_elf = true                       \
+    }
 #define CUDA(name)                                                                                 \
-    {.path = (char *)(name), .inner = (char *)(name), .dynamic_elf = true, .found_count = 1}
+    {                                                                                              \
+        .path = (char *)(name), .inner = (char *)(name), .dynamic_elf = true, .found_count = 1     \
+    }
 
 static void cpu_only(void **state)
 {
@@ -59,11 +64,11 @@ static void cpu_only(void **state)
 
     (void)state;
     assert_string_equal(
-        CHECK(p, "sm_120", HOST(SITE "torchsparse/backend.cpython-310-x86_64-linux-gnu.so")),
-        SITE "torchsparse/backend.cpython-310-x86_64-linux-gnu.so: KG109: torchsparse was built "
-             "without CUDA: it holds no device code [rebuild torchsparse with FORCE_CUDA=1 "
-             "TORCH_CUDA_ARCH_LIST=\"12.0\": a build that sees no GPU (docker build) may leave CUDA "
-             "out]\n");
+        CHECK(p, "sm_120", HOST(SITE "torchsparse/backend.cpython-310-x86_64-linux-gnu.so")), SITE
+        "torchsparse/backend.cpython-310-x86_64-linux-gnu.so: KG109: torchsparse was built "
+        "without CUDA: it holds no device code [rebuild torchsparse with FORCE_CUDA=1 "
+        "TORCH_CUDA_ARCH_LIST=\"12.0\": a build that sees no GPU (docker build) may leave CUDA "
+        "out]\n");
     assert_string_equal(CHECK(p, "sm_120", CUDA(SITE "torchsparse/backend.so")), "");
     assert_string_equal(CHECK(p, "sm_120", HOST(SITE "torchsparse/other.so")), "");
     offer(p, SITE "spconv-2.3.6.dist-info/RECORD", "spconv/core_cc.so,,\n");

@@ -1,6 +1,6 @@
 /*
- * Whose file a library is. The trees are as pip 23.2, setuptools 59 and 80, and conda 24 leave them:
- * each text below is one of theirs, shortened.
+ * Whose file a library is. The trees are as pip 23.2, setuptools 59 and 80, and conda 24 leave
+ * them: each text below is one of theirs, shortened.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -285,8 +285,8 @@ static void many(void **state)
     assert_package(SITE "cv9/_D.so", NULL);
     clock_gettime(CLOCK_MONOTONIC, &b);
     ms = (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) / 1e6;
-    print_message("500 packages, %zu KiB of RECORD: %.1f ms a library\n",
-                  500 * sizeof text / 1024, ms / 2);
+    print_message("500 packages, %zu KiB of RECORD: %.1f ms a library\n", 500 * sizeof text / 1024,
+                  ms / 2);
 }
 
 static void names(void **state)

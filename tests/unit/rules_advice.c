@@ -445,25 +445,33 @@ static int add_rows(const char *text, size_t *line)
 static void test_table(void **state)
 {
     static const char *const wrong[] = {
-        "no-code\tany\t-\t-\t\n",          "no-code\tany\t-\n",      "no-kode\tany\t-\t-\tx\n",
-        "no-code|\t120-100\t-\t-\tx\n",    "\tany\t-\t-\tx\n",       "no-code\t\t-\t-\tx\n",
-        "no-code\tsm_120\t-\t-\tx\n",      "no-code 120 - - x\n",    "no-code\t120-\t-\t-\tx\n",
-        "no-code|kode\tany\t-\t-\tx\n",          "no-code\t120x\t-\t-\tx", "no-code\tany\t-\t\tx\n",
+        "no-code\tany\t-\t-\t\n",       "no-code\tany\t-\n",      "no-kode\tany\t-\t-\tx\n",
+        "no-code|\t120-100\t-\t-\tx\n", "\tany\t-\t-\tx\n",       "no-code\t\t-\t-\tx\n",
+        "no-code\tsm_120\t-\t-\tx\n",   "no-code 120 - - x\n",    "no-code\t120-\t-\t-\tx\n",
+        "no-code|kode\tany\t-\t-\tx\n", "no-code\t120x\t-\t-\tx", "no-code\tany\t-\t\tx\n",
     };
     /* Versions: below, equal, above; of packages, whatever the dash; not of others. */
     static const struct {
         const char *condition, *package;
         bool holds;
     } versions[] = {
-        {"torch<2.7", "torch 2.5.1+cu121", true},  {"torch<2.7", "torch 2.7.0", false},
-        {"torch<2.7", "torch 2.10.0", false},      {"torch<2.10", "torch 2.9", true},
-        {"torch>=2.7", "torch 2.7", true},         {"torch>2.7", "torch 2.7.0", false},
-        {"torch>2.7", "torch 2.7.1", true},        {"torch<=2.7", "torch 2.7", true},
-        {"torch>=2.7&torch<2.8", "torch 2.8", false}, {"torch<2.7", "torchvision 0.1", false},
-        {"torch<2.7", NULL, false},                {"a_b>=1", "a-b 1.0", true},
-        {"a-b>=1", "a_b 1rc1", true},              {"torch", "torch 2.7", false},
+        {"torch<2.7", "torch 2.5.1+cu121", true},
+        {"torch<2.7", "torch 2.7.0", false},
+        {"torch<2.7", "torch 2.10.0", false},
+        {"torch<2.10", "torch 2.9", true},
+        {"torch>=2.7", "torch 2.7", true},
+        {"torch>2.7", "torch 2.7.0", false},
+        {"torch>2.7", "torch 2.7.1", true},
+        {"torch<=2.7", "torch 2.7", true},
+        {"torch>=2.7&torch<2.8", "torch 2.8", false},
+        {"torch<2.7", "torchvision 0.1", false},
+        {"torch<2.7", NULL, false},
+        {"a_b>=1", "a-b 1.0", true},
+        {"a-b>=1", "a_b 1rc1", true},
+        {"torch", "torch 2.7", false},
         {"torch<", "torch 2.7", false},
-        {"torch>=2.7.0", "torch 2.7", true},            {"<2", "torch 2.7", false},
+        {"torch>=2.7.0", "torch 2.7", true},
+        {"<2", "torch 2.7", false},
     };
     struct image image = sass("60 70 80 90");
     struct kgi_host host = rtx5090;
@@ -506,8 +514,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_seed_stack),    cmocka_unit_test(test_floors),
         cmocka_unit_test(test_other_reasons), cmocka_unit_test(test_every_line),
-        cmocka_unit_test(test_small_buffers),
-        cmocka_unit_test(test_installed), cmocka_unit_test(test_table),
+        cmocka_unit_test(test_small_buffers), cmocka_unit_test(test_installed),
+        cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
