@@ -461,11 +461,13 @@ void kgi_place_unlock(struct kgi_cache_claim *claim)
 {
     struct flock none = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = claim->range, .l_len = 1};
     struct stat st;
+    long result;
 
     if (claim->fd < 0)
         return;
-    if (SYS2(SYS_fstat, claim->fd, &st) == 0 && (uint64_t)st.st_dev == claim->device &&
-        (uint64_t)st.st_ino == claim->inode) {
+    result = SYS2(SYS_fstat, claim->fd, &st);
+    if (result == 0 ? (uint64_t)st.st_dev == claim->device && (uint64_t)st.st_ino == claim->inode
+                    : result != -EBADF) {
         SYS3(SYS_fcntl, claim->fd, F_OFD_SETLK, &none);
         kgi_place_close(claim->fd);
     }
