@@ -19,17 +19,20 @@ static int version_of(const char *path)
 {
     static const char mark[] = "Cuda compilation tools, release ";
     struct kgi_bytes file = kgi_file_map(path, PTXAS_MOST);
-    const uint8_t *at = file.size ? memmem(file.at, file.size, mark, sizeof mark - 1) : NULL;
-    unsigned major = 0, minor = 0;
+    const uint8_t *at = file.at, *end = file.at + file.size;
+    unsigned major, minor, version = 0;
     char number[16] = "";
 
-    if (at && (size_t)(at - file.at) + sizeof mark + sizeof number < file.size) {
-        memcpy(number, at + sizeof mark - 1, sizeof number - 1);
-        if (sscanf(number, "%2u.%2u,", &major, &minor) != 2)
-            major = minor = 0;
+    /* The words stand there more than once, also as a format. */
+    while (!version && at && (size_t)(end - at) > sizeof mark + sizeof number &&
+           (at = memmem(at, (size_t)(end - at) - sizeof number, mark, sizeof mark - 1))) {
+        at += sizeof mark - 1;
+        memcpy(number, at, sizeof number - 1);
+        if (sscanf(number, "%2u.%2u,", &major, &minor) == 2)
+            version = major * 1000 + minor * 10;
     }
     kgi_file_unmap(file);
-    return (int)(major * 1000 + minor * 10);
+    return (int)version;
 }
 
 static bool is_there(char *path, size_t size, const char *folder, const char *file)

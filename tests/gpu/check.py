@@ -77,6 +77,7 @@ class Run:
         full["CUDA_CACHE_PATH"] = os.path.join(WORK, "compute-cache")
         if shim:
             full["LD_PRELOAD"] = SHIM
+            full["KGUARD_ERROR_TEXT"] = "0"
             if not text:
                 full.update(KGUARD_LOG_FORMAT="json", KGUARD_LOG_FILE=self.log)
         full.update(env)
@@ -438,7 +439,7 @@ def extension_text(name, site):
     if not site:
         return ["the extension did not build"]
     argv, env = extension_argv(site, "checked")
-    run = Run(name, argv, env, True, text=True)
+    run = Run(name, argv, dict(env, KGUARD_ERROR_TEXT="1"), True, text=True)
     report = "\n".join(x for x in run.err.splitlines() if x.startswith("kguard["))
     with lock:
         print("---- a report, as a person sees it\n" + report + "\n----", flush=True)
@@ -446,6 +447,8 @@ def extension_text(name, site):
     problems = [f"does not say {fact}" for fact in
                 ("error[KG101]", "voxelize_kernel(float*, int)", "udf_ext", "sm_80", "run.py:")
                 if fact not in report]
+    if not re.search(r"Error: CUDA error: .*\(kguard: voxelize_kernel\(float\*, int\) of udf_ext", run.err):
+        problems.append(f"PyTorch's exception does not name the kernel: {run.err[-400:]!r}")
     return problems + ["more than 14 lines"] * (report.count("\n") > 13)
 
 

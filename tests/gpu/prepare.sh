@@ -59,6 +59,18 @@ debian trixie '12.4.127~12.4.1-2' 12.4
 mkdir -p "$out/cudart/13.0"
 cp -L "$cuda/lib64/libcudart.so.13" "$cuda/lib64/libcudart_static.a" "$out/cudart/13.0/"
 
+# Triton 3.6 with a ptxas that does not know sm_90.
+ptxas() {
+    [ -e "$out/ptxas-11.7" ] && return
+    python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: \
+        --platform manylinux1_x86_64 -d "$temp" nvidia-cuda-nvcc-cu11==11.7.99
+    python3 -c 'import sys, zipfile
+open(sys.argv[2], "wb").write(zipfile.ZipFile(sys.argv[1]).read("nvidia/cuda_nvcc/bin/ptxas"))' \
+        "$temp"/nvidia_cuda_nvcc_cu11-*.whl "$out/ptxas-11.7"
+    chmod +x "$out/ptxas-11.7"
+}
+ptxas
+
 # ---- device code ------------------------------------------------------------------------------------
 
 cd "$out/fat"

@@ -4,4 +4,4 @@
  * as: triton/backends/nvidia/bin/ptxas
  */
 __attribute__((visibility("default"))) const char version[] =
-    "Cuda compilation tools, release 12.4, V12.4.99";
+    "Cuda compilation tools, release %d.%d, V%s\0Cuda compilation tools, release 12.4, V12.4.99";

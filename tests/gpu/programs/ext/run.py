@@ -1,5 +1,6 @@
-"""run.py checked|unchecked|large_shared|or_exit|later: a script that uses udf_ext.
-later: an unchecked failure, then an innocent operation, where the error surfaces."""
+"""run.py checked|unchecked|large_shared|or_exit|later|many: a script that uses udf_ext.
+later: an unchecked failure, then an innocent operation, where the error surfaces; many: 300 launches
+that nobody checks."""
 import sys
 
 import torch
@@ -8,7 +9,8 @@ from mesh import mesh2index
 
 def main(mode):
     tensor = torch.zeros(8, device="cuda")
-    mesh2index(tensor, "unchecked" if mode == "later" else mode)
+    for _ in range(300 if mode == "many" else 1):
+        mesh2index(tensor, "unchecked" if mode in ("later", "many") else mode)
     if mode == "later":
         tensor = tensor * 2
     print(mode, tensor.cpu().tolist())
