@@ -76,7 +76,7 @@ $(OBJDIR)/shim/report/stack.o: KG_CFLAGS += -isystem /usr/include/libunwind
 # The command: the same objects as the library's where both do the same, as one static program. From an
 # archive, so that only what is used of them goes in; the stand-ins are for what a library may need.
 CLI_OBJ := $(patsubst %.c,$(OBJDIR)/%.o,$(wildcard shim/cli/*.c))
-CLI_ROOMS := $(foreach room,base code rules report,$(wildcard shim/$(room)/*.c))
+CLI_ROOMS := $(foreach room,base code rules jit report,$(wildcard shim/$(room)/*.c))
 CLI_CORE := $(filter-out %/standin.o %/stack.o %/python.o,$(CLI_ROOMS:%.c=$(OBJDIR)/%.o))
 
 $(OBJDIR)/core.a: $(CLI_CORE)
@@ -85,7 +85,7 @@ $(OBJDIR)/core.a: $(CLI_CORE)
 $(OBJDIR)/kguard: $(CLI_OBJ) $(OBJDIR)/core.a
 	$(if $(V),,@echo "  LD    $@")
 	$(Q)$(CC) $(if $(SAN),,-static) -o $@ $^ $(SAN_FLAGS) $(LDFLAGS) -Wl,--gc-sections -pthread \
-	    $(CLI_LIBS) -l:liblz4.a -l:libsupc++.a
+	    $(CLI_LIBS) -l:liblz4.a -l:libmd.a -l:libsupc++.a
 
 .PHONY: deps
 deps:

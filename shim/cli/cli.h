@@ -44,6 +44,15 @@ void kgi_complain(const char *format, ...) __attribute__((format(printf, 1, 2)))
 
 extern const struct kgi_command kgi_scan_command; /* scan.c */
 extern const struct kgi_command kgi_run_command;  /* run.c */
+extern const struct kgi_command kgi_warm_command; /* warm.c */
+
+/* ---- gpus.c: this machine, without a driver call ----------------------------------------------------- */
+
+/* The different GPUs the kernel's driver has, at most room; how many there are. 0 also when one of them
+ * is not known to this build: half an answer would be none. */
+size_t kgi_gpus_here(struct kgi_target *targets, size_t room);
+/* "580.159.03" of the kernel's driver into out; false when there is none. */
+bool kgi_driver_here(char *out, size_t size);
 
 /* ---- engine.c: what one file holds, from a stream of its bytes ------------------------------------------ */
 

@@ -192,7 +192,8 @@ static const struct kgi_command explain_command = {
 
 /* ---- main ------------------------------------------------------------------------------------------------- */
 
-static const struct kgi_command *const commands[] = {&kgi_scan_command, &kgi_run_command, &explain_command};
+static const struct kgi_command *const commands[] = {&kgi_scan_command, &kgi_run_command, &kgi_warm_command,
+                                                  &explain_command};
 
 static void show_usage(FILE *out)
 {

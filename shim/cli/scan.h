@@ -7,14 +7,6 @@
 
 #include "cli.h"
 
-/* ---- gpus.c: this machine, without a driver call ----------------------------------------------------- */
-
-/* The different GPUs the kernel's driver has, at most room; how many there are. 0 also when one of them
- * is not known to this build: half an answer would be none. */
-size_t kgi_gpus_here(struct kgi_target *targets, size_t room);
-/* "580.159.03" of the kernel's driver into out; false when there is none. */
-bool kgi_driver_here(char *out, size_t size);
-
 /* ---- scan.c ---------------------------------------------------------------------------------------------- */
 
 enum { KGI_TARGETS_MOST = 64 };

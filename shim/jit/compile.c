@@ -8,8 +8,9 @@
  *
  * Or a ptxas that the user names, in a child: it may crash, hang, or write without end. The child is
  * made by the raw system call, since fork() would run the program's handlers; with no signal at its
- * end, so that the program's SIGCHLD handler hears nothing and its wait() does not find it. Source and
- * cubin are files in memory, which vanish with their descriptors.
+ * end, so that the program's SIGCHLD handler hears nothing and its wait() does not find it. exec()
+ * would give it that signal, so the ptxas is a child of the child, which waits for it and calls
+ * nothing of the program's. Source and cubin are files in memory, which vanish with their descriptors.
  */
 #include "jit.h"
 
@@ -230,8 +231,11 @@ void kgi_compile_by_driver(const struct kgi_source *s, struct kgi_compiled *out)
 #define CUBIN_MOST ((uint64_t)256 << 20)
 #define WORDS_MOST 24
 
-/* clone(2)'s children without a signal at their end are waited for with this flag alone. */
+/* wait4(2): children without a signal at their end; all children. */
 #define WITHOUT_SIGNAL 0x80000000u
+#define ALL_CHILDREN 0x40000000u
+/* The child's exit codes, beside ptxas' own: it could not be started; a signal ended it. */
+enum { NOT_STARTED = 127, BY_SIGNAL = 128 };
 
 struct job {
     char *words[WORDS_MOST];
@@ -394,7 +398,36 @@ static __attribute__((noreturn)) void become(const struct job *j, uint64_t secon
     limit(RLIMIT_FSIZE, CUBIN_MOST);
     syscall(SYS_execve, j->words[0], j->words, environment);
     for (;;)
-        syscall(SYS_exit_group, 127);
+        syscall(SYS_exit_group, NOT_STARTED);
+}
+
+/* In the child: waits for its own. Every signal is blocked: handlers are the program's. */
+static __attribute__((noreturn)) void supervise(const struct job *j, uint64_t seconds)
+{
+    int status = 0, code = NOT_STARTED;
+    long pid;
+
+    syscall(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, SIGKILL, 0, 0, 0);
+    pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
+    if (pid == 0)
+        become(j, seconds);
+    if (pid > 0 && syscall(SYS_wait4, pid, &status, ALL_CHILDREN, NULL) == pid)
+        code = WIFSIGNALED(status) ? BY_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
+    for (;;)
+        syscall(SYS_exit_group, code);
+}
+
+static long start_child(const struct job *j, int timeout_ms)
+{
+    uint64_t all = ~(uint64_t)0, before = 0;
+    long pid;
+
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+    pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
+    if (pid == 0)
+        supervise(j, (uint64_t)timeout_ms / 1000 + 1);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+    return pid;
 }
 
 /* The child's wait status; -1 when it could not be made, -2 when it took too long. */
@@ -403,10 +436,8 @@ static int run(const struct job *j, int timeout_ms)
     int64_t end = now_ms() + timeout_ms;
     struct timespec nap = {0, 1000000};
     int status = 0;
-    long pid = syscall(SYS_clone, 0, 0, 0, 0, 0), got;
+    long pid = start_child(j, timeout_ms), got;
 
-    if (pid == 0)
-        become(j, (uint64_t)timeout_ms / 1000 + 1);
     if (pid < 0)
         return -1;
     while ((got = syscall(SYS_wait4, pid, &status, WNOHANG | WITHOUT_SIGNAL, NULL)) == 0 ||
@@ -456,13 +487,16 @@ static void explain(const struct job *j, int status, struct kgi_compiled *out)
         snprintf(out->log, sizeof out->log, "it took too long and was ended");
     else if (status < 0)
         snprintf(out->log, sizeof out->log, "it could not be started");
-    else if (WIFSIGNALED(status))
-        snprintf(out->log, sizeof out->log, "it was ended by signal %d", WTERMSIG(status));
+    else if (WEXITSTATUS(status) == NOT_STARTED)
+        snprintf(out->log, sizeof out->log, "%s could not be started", j->words[0]);
+    else if (WEXITSTATUS(status) > BY_SIGNAL)
+        snprintf(out->log, sizeof out->log, "it was ended by signal %d",
+                 WEXITSTATUS(status) - BY_SIGNAL);
     else
         n = read_at_start(j->said, out->log, sizeof out->log - 1);
-    if (n || (status >= 0 && WIFEXITED(status)))
+    if (n)
         out->log[n] = 0;
-    out->failed = status != -1 && !(WIFEXITED(status) && WEXITSTATUS(status) == 127);
+    out->failed = status != -1 && !(status >= 0 && WEXITSTATUS(status) == NOT_STARTED);
 }
 
 void kgi_compile_by_ptxas(const char *ptxas, const struct kgi_source *s, int timeout_ms,

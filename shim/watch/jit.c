@@ -255,8 +255,11 @@ static void conclude(const struct whose *w, const struct kgi_compiled *c,
         if (kgi_log_enabled(KGI_INFO))
             tell("compiled", 0, w, host, ordinal, t.at);
     } else if (kgi_log_enabled(KGI_WARN)) {
-        kgi_text_add(&t, ": its PTX was not compiled (%d%s%s); the driver is left to it", c->result,
-                     c->log[0] ? ": " : "", "");
+        kgi_text_add(&t, ": its PTX could not be compiled");
+        if (c->result)
+            kgi_text_add(&t, " (%d)", c->result);
+        if (c->log[0])
+            kgi_text_add(&t, ", and is left to the driver: ");
         kgi_text_add_safe(&t, c->log);
         tell("failed", KG107_BAD_PTX, w, host, ordinal, t.at);
     }

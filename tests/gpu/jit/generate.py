@@ -46,7 +46,7 @@ with open(os.path.join(out, "main_parts.cu"), "w") as f:
     f.write('#include <cstdio>\n#include <cstdlib>\n#include <cstring>\n#include <ctime>\n')
     for n in range(100):
         f.write(f"void run_part_{n}(float *out, const float *in, int n);\n")
-    f.write("static void (*const all[])(float *, const float *, int) = {\n")
+    f.write("static void (*const run_part[])(float *, const float *, int) = {\n")
     f.write("".join(f"    run_part_{n},\n" for n in range(100)))
     f.write("""};
 static double now(void)
@@ -68,7 +68,7 @@ int main(int argc, char **argv)
     cudaMalloc(&out, sizeof host);
     cudaMemcpy(in, host, sizeof host, cudaMemcpyHostToDevice);
     for (int k = 0; k < count; k++) {
-        all[k](out, in, 32);
+        run_part[k](out, in, 32);
         cudaError_t error = cudaMemcpy(host, out, sizeof host, cudaMemcpyDeviceToHost);
         if (error) {
             printf("error %d\\n", (int)error);

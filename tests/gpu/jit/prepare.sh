@@ -1,6 +1,7 @@
 #!/bin/bash
-# Prepares build-gpu/jit/ for check.sh and bench.sh: device code as PTX alone, and programs. Needs nvcc 13,
-# and the runtimes that tests/gpu/prepare.sh put into build-gpu/cudart.
+# Prepares build-gpu/jit/ for check.sh and bench.sh: device code as PTX alone, programs, and a cache that
+# kguard warm fills. Needs nvcc 13, the runtimes that tests/gpu/prepare.sh put into build-gpu/cudart, and
+# build/kguard (or KGUARD=path).
 set -eu
 cd "$(dirname "$0")/../../.."
 root=$PWD
@@ -48,5 +49,8 @@ seq 0 99 | xargs -P 2 -I{} sh -c 'nvcc -O1 $ptx -c -o "$work/part_{}.o" "$work/p
 # shellcheck disable=SC2086
 nvcc -O1 $ptx -cudart shared -o parts "$work"/main_parts.cu "$work"/part_*.o \
     -Xlinker '-rpath,$ORIGIN/../cudart/13.0'
+# A cache filled here, where there is no GPU.
+rm -rf warm
+"${KGUARD:-$root/build/kguard}" warm --target sm_90 --cache warm big.fatbin device.ptx parts values-*
 du -sh "$out" | sed 's/^/prepared: /'
 ls -l "$out"

@@ -1,0 +1,482 @@
+/*
+ * kguard warm: compiles, with ptxas and no GPU, every PTX that a driver would compile on the targets,
+ * into a cache that a container image can hold. The keys are those of a running process: the same
+ * function chooses and names the source there and here.
+ *
+ * The tree depends on what is compiled and by which ptxas alone: entries hold no time, path or user,
+ * and no counters are kept beside them. So a layer made of it is the same whenever it is made.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../jit/jit.h"
+#include "cli.h"
+
+#define TARGETS_MOST 64
+#define STREAM_MOST ((size_t)1 << 30) /* of a file inside an archive, which has to lie in memory */
+
+/* One PTX for one target. */
+struct job {
+    struct kgi_bytes alone; /* kgi_source_alone */
+    struct kgi_target gpu;
+    char *path;             /* where it was met first */
+    enum { TO_DO, THERE, MADE, FAILED } state;
+    char *error;
+};
+
+struct warm {
+    struct kgi_target targets[TARGETS_MOST];
+    size_t target_count;
+    const char *directory, *ptxas;
+    long threads;
+    bool quiet;
+    struct kgi_cache cache;
+    struct kgi_compiler by;
+    struct kgi_jit_settings none;
+    char *met; /* a ptxas among the files */
+    struct job *jobs;
+    size_t count, room;
+    uint8_t (*keys)[32];
+    uint64_t cannot; /* PTX newer than the ptxas */
+    int error, unreadable;
+    pthread_mutex_t lock;
+    size_t next, done;
+    bool bar;
+};
+
+/* ---- options ---------------------------------------------------------------------------------------- */
+
+static int set_target(void *context, const char *value)
+{
+    struct warm *w = context;
+    char copy[512], *rest = copy, *word;
+
+    if (strlen(value) >= sizeof copy)
+        return -EINVAL;
+    strcpy(copy, value);
+    while ((word = strsep(&rest, ","))) {
+        struct kgi_target t;
+
+        if (!*word)
+            continue;
+        if (kgi_target_parse(word, &t) || w->target_count == TARGETS_MOST)
+            return -EINVAL;
+        t.suffix = 0;
+        w->targets[w->target_count++] = t;
+    }
+    return w->target_count ? 0 : -EINVAL;
+}
+
+static int set_cache(void *context, const char *value)
+{
+    ((struct warm *)context)->directory = value;
+    return *value ? 0 : -EINVAL;
+}
+
+static int set_ptxas(void *context, const char *value)
+{
+    ((struct warm *)context)->ptxas = value;
+    return *value ? 0 : -EINVAL;
+}
+
+static int set_jobs(void *context, const char *value)
+{
+    char *end;
+    long n = strtol(value, &end, 10);
+
+    ((struct warm *)context)->threads = n;
+    return *end || end == value || n < 1 || n > 4096 ? -EINVAL : 0;
+}
+
+static int set_quiet(void *context, const char *value)
+{
+    (void)value;
+    ((struct warm *)context)->quiet = true;
+    return 0;
+}
+
+static const struct kgi_flag flags[] = {
+    {'t', "target", "SM[,SM...]", "the GPUs to compile for: sm_120, 120 or 12.0\n"
+                                  "(default: this machine's)", set_target},
+    {'c', "cache", "DIR", "the cache to fill (default: KGUARD_CACHE_DIR, else ~/.cache/kguard)",
+     set_cache},
+    {0, "ptxas", "PATH", "the compiler (default: KGUARD_PTXAS, PATH, CUDA_HOME, /usr/local/cuda,\n"
+                         "else one that lies among the files)", set_ptxas},
+    {'j', "jobs", "N", "compile so many at a time (default: one for each core)", set_jobs},
+    {'q', "quiet", NULL, "only errors", set_quiet},
+};
+
+/* ---- the compiler ------------------------------------------------------------------------------------ */
+
+static bool is_program(const char *path)
+{
+    struct stat s;
+
+    return stat(path, &s) == 0 && S_ISREG(s.st_mode) && access(path, X_OK) == 0;
+}
+
+static const char *in_folders(const char *list, const char *below)
+{
+    static char path[4096];
+
+    for (size_t length; list && *list; list += length + (list[length] == ':')) {
+        length = strcspn(list, ":");
+        if (length && snprintf(path, sizeof path, "%.*s%s", (int)length, list, below) <
+                          (int)sizeof path && is_program(path))
+            return path;
+    }
+    return NULL;
+}
+
+static bool find_ptxas(struct warm *w)
+{
+    if (!w->ptxas && kgi_options()->ptxas[0])
+        w->ptxas = kgi_options()->ptxas;
+    if (!w->ptxas)
+        w->ptxas = in_folders(getenv("PATH"), "/ptxas");
+    if (!w->ptxas)
+        w->ptxas = in_folders(getenv("CUDA_HOME"), "/bin/ptxas");
+    if (!w->ptxas)
+        w->ptxas = in_folders("/usr/local/cuda", "/bin/ptxas");
+    if (!w->ptxas)
+        w->ptxas = w->met;
+    if (!w->ptxas)
+        kgi_complain("warm: no ptxas: name one with --ptxas or KGUARD_PTXAS, or install "
+                     "nvidia-cuda-nvcc (pip)");
+    else if (!kgi_ptxas_version(w->ptxas, &w->by))
+        kgi_complain("warm: %s: not a ptxas that runs here", w->ptxas);
+    return w->by.kind != 0;
+}
+
+/* ---- what is to be compiled ---------------------------------------------------------------------------- */
+
+static struct kgi_host host_of(const struct warm *w, struct kgi_target gpu)
+{
+    /* The driver is not known here; the ptxas reads what a driver of its version reads. */
+    return (struct kgi_host){.gpu = gpu, .cuda_version = w->by.cuda_version};
+}
+
+static bool is_known(const struct warm *w, const uint8_t *digest)
+{
+    for (size_t i = 0; i < w->count; i++)
+        if (memcmp(w->keys[i], digest, 32) == 0)
+            return true;
+    return false;
+}
+
+static bool make_room(struct warm *w)
+{
+    size_t room = w->room ? 2 * w->room : 64;
+    void *jobs, *keys;
+
+    if (w->count < w->room)
+        return true;
+    jobs = realloc(w->jobs, room * sizeof *w->jobs);
+    if (jobs)
+        w->jobs = jobs;
+    keys = jobs ? realloc(w->keys, room * sizeof *w->keys) : NULL;
+    if (keys) {
+        w->keys = keys;
+        w->room = room;
+    }
+    return keys != NULL;
+}
+
+static void add_image(struct warm *w, const char *path, struct kgi_bytes image)
+{
+    for (size_t i = 0; i < w->target_count; i++) {
+        struct kgi_host host = host_of(w, w->targets[i]);
+        struct kgi_verdict verdict;
+        struct kgi_source s;
+        struct job *j;
+
+        if (kgi_source_of(image, &host, &w->none, &s, &verdict))
+            continue;
+        if (s.too_new) {
+            w->cannot++;
+            continue;
+        }
+        if (is_known(w, s.key.digest))
+            continue;
+        if (!make_room(w)) {
+            w->error = -ENOMEM;
+            return;
+        }
+        memcpy(w->keys[w->count], s.key.digest, 32);
+        j = &w->jobs[w->count];
+        *j = (struct job){.alone = kgi_source_alone(&s), .gpu = host.gpu, .path = strdup(path)};
+        if (!j->alone.at || !j->path)
+            w->error = -ENOMEM;
+        else
+            w->count++;
+    }
+}
+
+/* Every fatbin in the bytes, registered or not; or the whole of a PTX text. */
+static void add_file(struct warm *w, const char *path, struct kgi_bytes file)
+{
+    if (kgi_image_form(file) == KGI_FORM_PTX) {
+        add_image(w, path, (struct kgi_bytes){file.at, kgi_image_extent(file)});
+        return;
+    }
+    for (size_t at = 0; (at = kgi_find_magic(file.at, at, file.size)) < file.size && !w->error;) {
+        struct kgi_bytes rest = {file.at + at, file.size - at};
+        size_t length = kgi_fatbin_length(rest);
+
+        if (length)
+            add_image(w, path, (struct kgi_bytes){rest.at, length});
+        at += length > 8 ? (length + 7) & ~(size_t)7 : 8;
+    }
+}
+
+static struct kgi_bytes read_stream(struct kgi_bytes start, struct kgi_stream *stream, uint64_t size)
+{
+    size_t room = size && size < STREAM_MOST ? size : start.size + (1 << 20), have = start.size;
+    char *all = NULL;
+
+    if (room < have)
+        room = have;
+    if (posix_memalign((void **)&all, 64, room))
+        return (struct kgi_bytes){NULL, 0};
+    memcpy(all, start.at, have);
+    for (ssize_t n;;) {
+        if (have == room) {
+            char *more = NULL;
+
+            if (room >= STREAM_MOST || posix_memalign((void **)&more, 64, 2 * room))
+                break;
+            memcpy(more, all, have);
+            free(all);
+            all = more;
+            room *= 2;
+        }
+        n = stream->read(stream->context, all + have, room - have);
+        if (n == 0)
+            return (struct kgi_bytes){(uint8_t *)all, have};
+        if (n < 0)
+            break;
+        have += (size_t)n;
+    }
+    free(all);
+    return (struct kgi_bytes){NULL, 0};
+}
+
+static bool may_hold_code(struct kgi_bytes start)
+{
+    enum kgi_image_form form = kgi_image_form(start);
+
+    return form == KGI_FORM_ELF || form == KGI_FORM_FATBIN || form == KGI_FORM_PTX;
+}
+
+static int visit(void *context, const char *path, const char *inner, struct kgi_bytes start,
+                 struct kgi_stream *stream, uint64_t size)
+{
+    struct warm *w = context;
+    const char *name = strrchr(path, '/');
+    struct kgi_bytes file;
+
+    (void)inner;
+    if (strcmp(name ? name + 1 : path, "ptxas") == 0 && !w->met && is_program(path))
+        w->met = strdup(path);
+    if (!w->by.kind || !may_hold_code(start))
+        return w->error;
+    file = kgi_file_map(path, SIZE_MAX); /* empty for what lies in an archive */
+    if (file.size) {
+        add_file(w, path, file);
+        kgi_file_unmap(file);
+        return w->error;
+    }
+    file = read_stream(start, stream, size);
+    if (file.at)
+        add_file(w, path, file);
+    else
+        w->unreadable++;
+    free((void *)(uintptr_t)file.at);
+    return w->error;
+}
+
+static void complain(void *context, const char *path, const char *text)
+{
+    struct warm *w = context;
+
+    w->unreadable += w->by.kind != 0;
+    if (w->by.kind)
+        kgi_complain("%s: %s", path, text);
+}
+
+static int walk_all(struct warm *w, char **paths, int count)
+{
+    const struct kgi_visitor visitor = {.file = visit, .error = complain, .context = w};
+    int result = 0;
+
+    for (int i = 0; i < count && !result; i++)
+        result = kgi_walk(paths[i], &visitor);
+    return result;
+}
+
+/* ---- compiling --------------------------------------------------------------------------------------------- */
+
+static void show(struct warm *w)
+{
+    if (w->bar)
+        fprintf(stderr, "\r[%zu of %zu] compiled\033[K", w->done, w->count);
+}
+
+static void finish(struct warm *w, struct job *j, int state, const char *error)
+{
+    pthread_mutex_lock(&w->lock);
+    j->state = state;
+    j->error = error ? strdup(error) : NULL;
+    w->done++;
+    show(w);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void compile(struct warm *w, struct job *j)
+{
+    struct kgi_host host = host_of(w, j->gpu);
+    struct kgi_compiled made = {.by = w->by};
+    struct kgi_cache_hit hit = {.image = {NULL, 0}};
+    struct kgi_verdict verdict;
+    struct kgi_source s;
+    int error;
+
+    if (kgi_source_of(j->alone, &host, &w->none, &s, &verdict)) {
+        finish(w, j, FAILED, "it cannot be read");
+        return;
+    }
+    if (kgi_cache_get(&w->cache, &s.key, &host, &w->by, &hit) == 0) {
+        kgi_cache_free(&hit);
+        finish(w, j, THERE, NULL);
+        return;
+    }
+    kgi_compile_by_ptxas(w->ptxas, &s, 3600000, &made);
+    if (!made.cubin.at) {
+        finish(w, j, FAILED, made.log);
+        return;
+    }
+    error = kgi_cache_put(&w->cache, &s.key, &w->by, 0, made.cubin);
+    kgi_pages_put((void *)(uintptr_t)made.cubin.at, made.room);
+    finish(w, j, error ? FAILED : MADE, error ? strerror(-error) : NULL);
+}
+
+static void *work(void *context)
+{
+    struct warm *w = context;
+
+    for (;;) {
+        size_t i;
+
+        pthread_mutex_lock(&w->lock);
+        i = w->next < w->count ? w->next++ : SIZE_MAX;
+        pthread_mutex_unlock(&w->lock);
+        if (i == SIZE_MAX)
+            return NULL;
+        compile(w, &w->jobs[i]);
+    }
+}
+
+static void compile_all(struct warm *w)
+{
+    pthread_t threads[256];
+    long n = w->threads ? w->threads : sysconf(_SC_NPROCESSORS_ONLN), started = 0;
+
+    n = n < 1 ? 1 : n > (long)KGI_COUNT(threads) ? (long)KGI_COUNT(threads) : n;
+    w->bar = !w->quiet && isatty(2);
+    show(w);
+    while (started < n - 1 && pthread_create(&threads[started], NULL, work, w) == 0)
+        started++;
+    work(w);
+    while (started-- > 0)
+        pthread_join(threads[started], NULL);
+    if (w->bar)
+        fputs("\r\033[K", stderr);
+}
+
+static int report(const struct warm *w)
+{
+    size_t states[FAILED + 1] = {0};
+
+    for (size_t i = 0; i < w->count; i++) {
+        char name[24];
+
+        states[w->jobs[i].state]++;
+        if (w->jobs[i].state == FAILED)
+            kgi_complain("%s: its PTX was not compiled for %s: %s", w->jobs[i].path,
+                         kgi_target_name(w->jobs[i].gpu, "sm_", name, sizeof name),
+                         w->jobs[i].error ? w->jobs[i].error : "");
+    }
+    if (w->cannot)
+        kgi_complain("%llu images hold PTX newer than %s reads (CUDA %d.%d); a newer one is needed",
+                     (unsigned long long)w->cannot, w->ptxas, w->by.cuda_version / 1000,
+                     w->by.cuda_version / 10 % 100);
+    if (!w->quiet)
+        printf("%zu compiled, %zu were there, %zu failed, in %s\n", states[MADE], states[THERE],
+               states[FAILED], w->directory);
+    return w->unreadable             ? KGI_EXIT_UNREADABLE
+           : states[FAILED] || w->cannot ? KGI_EXIT_FOUND
+                                     : KGI_EXIT_OK;
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------- */
+
+static bool prepare(struct warm *w, char **paths, int count)
+{
+    if (!w->target_count)
+        w->target_count = kgi_gpus_here(w->targets, TARGETS_MOST);
+    if (!w->target_count) {
+        kgi_complain("warm: for which GPU? For example: --target sm_120");
+        return false;
+    }
+    if (!w->directory)
+        w->directory = kgi_cache_default()->user;
+    if (!w->directory) {
+        kgi_complain("warm: no place for the cache: name one with --cache");
+        return false;
+    }
+    w->cache = (struct kgi_cache){.user = w->directory, .is_public = true, .no_stats = true};
+    /* Only when none is named or installed are the files searched for one. */
+    if (!w->ptxas && !kgi_options()->ptxas[0] && !in_folders(getenv("PATH"), "/ptxas") &&
+        !in_folders(getenv("CUDA_HOME"), "/bin/ptxas") &&
+        !in_folders("/usr/local/cuda", "/bin/ptxas"))
+        walk_all(w, paths, count);
+    return find_ptxas(w);
+}
+
+static int run(const struct kgi_command *self, int argc, char **argv)
+{
+    struct warm w = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    int exit_code, left = kgi_flags_parse(self, argc, argv, &w, &exit_code);
+
+    if (left < 0)
+        return exit_code;
+    if (left == 0) {
+        kgi_complain("warm: which files or folders?");
+        return KGI_EXIT_USAGE;
+    }
+    if (!prepare(&w, argv, left))
+        return KGI_EXIT_USAGE;
+    if (walk_all(&w, argv, left) || w.error) {
+        kgi_complain("warm: %s", strerror(w.error ? -w.error : EIO));
+        return KGI_EXIT_INTERNAL;
+    }
+    compile_all(&w);
+    return report(&w);
+}
+
+const struct kgi_command kgi_warm_command = {
+    "warm",
+    "[OPTION...] PATH...",
+    "Compiles the PTX of files for GPUs that are not here, into the cache.\n"
+    "Every PTX that a driver would compile on the targets is compiled with ptxas, on all cores; a\n"
+    "process with KGUARD_JIT=auto finds it there. The same files give the same cache, byte for byte.",
+    run,
+    flags,
+    KGI_COUNT(flags),
+    "In an image: RUN kguard warm --target sm_120 --cache /opt/kguard /opt/venv\n"
+    "and KGUARD_CACHE_RO=/opt/kguard KGUARD_JIT=auto where it runs.\n",
+    false};
