@@ -2,7 +2,7 @@
  * Triton is loaded, with a ptxas that does not know this GPU: said once, when that can be known; nothing
  * where it does know it, or where another ptxas was chosen. (Its own file is the chosen one here, too, as
  * far as a version is concerned.)
- * link: -lcuda -ldl
+ * link: -l:libcuda.so.1 -ldl
  * run: TRITON=@/triton/_C/libtriton.so
  * run: TRITON=@/triton/_C/libtriton.so late
  * run: TRITON=@/triton/_C/libtriton.so last KGUARD_LOG_FORMAT=json
