@@ -399,17 +399,20 @@ static void compile_all(struct warm *w)
 
 static int report(const struct warm *w)
 {
+    enum { COMPLAINTS = 10 }; /* a full disk would fill the terminal too */
     size_t states[FAILED + 1] = {0};
 
     for (size_t i = 0; i < w->count; i++) {
         char name[24];
 
         states[w->jobs[i].state]++;
-        if (w->jobs[i].state == FAILED)
+        if (w->jobs[i].state == FAILED && states[FAILED] <= COMPLAINTS)
             kgi_complain("%s: its PTX was not compiled for %s: %s", w->jobs[i].path,
                          kgi_target_name(w->jobs[i].gpu, "sm_", name, sizeof name),
                          w->jobs[i].error ? w->jobs[i].error : "");
     }
+    if (states[FAILED] > COMPLAINTS)
+        kgi_complain("and %zu more", states[FAILED] - COMPLAINTS);
     if (w->cannot)
         kgi_complain("%llu images hold PTX newer than %s reads (CUDA %d.%d); a newer one is needed",
                      (unsigned long long)w->cannot, w->ptxas, w->by.cuda_version / 1000,
@@ -424,6 +427,17 @@ static int report(const struct warm *w)
 
 /* ---- the command ------------------------------------------------------------------------------------------- */
 
+/* The cache knows only whole paths. */
+static const char *whole_path(const char *path)
+{
+    char folder[4096], *whole = NULL;
+
+    if (*path == '/')
+        return path;
+    return getcwd(folder, sizeof folder) && asprintf(&whole, "%s/%s", folder, path) >= 0 ? whole
+                                                                                         : NULL;
+}
+
 static bool prepare(struct warm *w, char **paths, int count)
 {
     if (!w->target_count)
@@ -432,8 +446,7 @@ static bool prepare(struct warm *w, char **paths, int count)
         kgi_complain("warm: for which GPU? For example: --target sm_120");
         return false;
     }
-    if (!w->directory)
-        w->directory = kgi_cache_default()->user;
+    w->directory = w->directory ? whole_path(w->directory) : kgi_cache_default()->user;
     if (!w->directory) {
         kgi_complain("warm: no place for the cache: name one with --cache");
         return false;
