@@ -44,6 +44,7 @@ void kgi_complain(const char *format, ...) __attribute__((format(printf, 1, 2)))
 
 extern const struct kgi_command kgi_scan_command; /* scan.c */
 extern const struct kgi_command kgi_run_command;  /* run.c */
+extern const struct kgi_command kgi_explain_command; /* explain.c */
 extern const struct kgi_command kgi_warm_command; /* warm.c */
 
 /* ---- gpus.c: this machine, without a driver call ----------------------------------------------------- */

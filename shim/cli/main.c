@@ -161,39 +161,10 @@ int kgi_flags_parse(const struct kgi_command *command, int argc, char **argv, vo
     return left;
 }
 
-/* ---- explain --------------------------------------------------------------------------------------------- */
-
-static int explain(const struct kgi_command *self, int argc, char **argv)
-{
-    int exit_code, left = kgi_flags_parse(self, argc, argv, NULL, &exit_code);
-
-    if (left < 0)
-        return exit_code;
-    if (left == 0) {
-        kgi_complain("explain: which code? For example: kguard explain KG101");
-        return KGI_EXIT_USAGE;
-    }
-    for (int i = 0; i < left; i++) {
-        const char *digits = strncasecmp(argv[i], "KG", 2) == 0 ? argv[i] + 2 : argv[i];
-        int code = atoi(digits);
-        if (!*kgi_reason_text(code)) {
-            kgi_complain("%s: not a reason code", argv[i]);
-            return KGI_EXIT_USAGE;
-        }
-        printf("%sKG%03d: %s\n\n%s\n", i ? "\n" : "", code, kgi_reason_title(code),
-               kgi_reason_text(code));
-    }
-    return KGI_EXIT_OK;
-}
-
-static const struct kgi_command explain_command = {
-    "explain", "CODE...", "Says what a reason code means.", explain, NULL, 0, NULL,
-    false};
-
 /* ---- main ------------------------------------------------------------------------------------------------- */
 
-static const struct kgi_command *const commands[] = {&kgi_scan_command, &kgi_run_command, &kgi_warm_command,
-                                                  &explain_command};
+static const struct kgi_command *const commands[] = {
+    &kgi_scan_command, &kgi_run_command, &kgi_warm_command, &kgi_explain_command};
 
 static void show_usage(FILE *out)
 {

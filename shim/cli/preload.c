@@ -1,7 +1,7 @@
 /*
- * What LD_PRELOAD can do for a program, and what not. The loader says nothing where it leaves an entry
- * out (a program with more rights than its caller), and where there is no loader (a statically linked
- * program) nobody could: so the file is looked at before it is run.
+ * What LD_PRELOAD can do for a program, and what not. The loader says nothing where it leaves an
+ * entry out (a program with more rights than its caller), and where there is no loader (a
+ * statically linked program) nobody could: so the file is looked at before it is run.
  */
 #include <elf.h>
 #include <errno.h>
@@ -31,7 +31,7 @@ static bool is_file(const char *path, int mode)
     return stat(path, &s) == 0 && S_ISREG(s.st_mode) && access(path, mode) == 0;
 }
 
-/* ---- libkguard.so ---------------------------------------------------------------------------------------- */
+/* ---- libkguard.so ---------------------------------------------------------------------------- */
 
 /* The folder of this executable. */
 static void here(char *out, size_t size)
@@ -65,10 +65,10 @@ bool kgi_library_find(const char *given, char *out, size_t size)
     return found;
 }
 
-/* ---- the program ------------------------------------------------------------------------------------------- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
-/* The search of execvp: PATH, unless there is a slash. Not found, but found without the right to run
- * it: -EACCES. */
+/* The search of execvp: PATH, unless there is a slash. Not found, but found without the right to
+ * run it: -EACCES. */
 static int find_in_path(const char *name, char *out)
 {
     const char *path = getenv("PATH"), *end;
@@ -82,7 +82,8 @@ static int find_in_path(const char *name, char *out)
         path = "/bin:/usr/bin";
     for (;; path = end + 1) {
         end = path + strcspn(path, ":");
-        int n = snprintf(out, PATH_MAX, "%.*s%s%s", (int)(end - path), path, end > path ? "/" : "", name);
+        int n = snprintf(out, PATH_MAX, "%.*s%s%s", (int)(end - path), path, end > path ? "/" : "",
+                         name);
         if (n < PATH_MAX && is_file(out, X_OK))
             return 0;
         if (n < PATH_MAX && is_file(out, F_OK))
@@ -110,8 +111,8 @@ static bool script_interpreter(struct kgi_bytes file, char *out, size_t size)
     return *start != 0;
 }
 
-/* Whether running the file gives rights that its caller has not: the loader is then in secure mode, and
- * takes no library named by a path. */
+/* Whether running the file gives rights that its caller has not: the loader is then in secure
+ * mode, and takes no library named by a path. */
 static bool gains_rights(const char *path)
 {
     struct statvfs fs;
@@ -131,7 +132,8 @@ static const char *loader_of(struct kgi_bytes elf, const Elf64_Ehdr *head)
     Elf64_Phdr segment;
 
     for (unsigned i = 0; i < head->e_phnum; i++)
-        if (KGI_GET(elf, head->e_phoff + i * sizeof segment, &segment) && segment.p_type == PT_INTERP)
+        if (KGI_GET(elf, head->e_phoff + i * sizeof segment, &segment) &&
+            segment.p_type == PT_INTERP)
             return kgi_bytes_string(elf, segment.p_offset);
     return NULL;
 }
@@ -144,7 +146,8 @@ static const char *unseen_reason(const char *path, struct kgi_bytes elf)
     if (gains_rights(path))
         return "runs with more rights than its caller (set-id or file capabilities)";
     if (!KGI_GET(elf, 0, &head) || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0)
-        return NULL; /* a script without "#!", for the shell; or the kernel knows what to do with it */
+        return NULL; /* a script without "#!", for the shell; or the kernel knows what to do with it
+                      */
     if (head.e_ident[EI_CLASS] != ELFCLASS64)
         return "is a 32-bit program";
     if (head.e_machine != MACHINE)
@@ -155,8 +158,8 @@ static const char *unseen_reason(const char *path, struct kgi_bytes elf)
     return strstr(loader, "ld-musl") ? "uses musl, where the library does nothing" : NULL;
 }
 
-/* The name of AddressSanitizer's shared runtime: gcc's, or clang's with -shared-libasan. It ends the
- * program when any library is loaded before it. */
+/* The name of AddressSanitizer's shared runtime: gcc's, or clang's with -shared-libasan. It ends
+ * the program when any library is loaded before it. */
 static void find_asan(struct kgi_bytes elf, char *out, size_t size)
 {
     struct kgi_section dynamic, names;
@@ -167,9 +170,10 @@ static void find_asan(struct kgi_bytes elf, char *out, size_t size)
         return;
     struct kgi_bytes table = kgi_elf_bytes(elf, &dynamic), strings = kgi_elf_bytes(elf, &names);
     for (size_t at = 0; KGI_GET(table, at, &entry) && entry.d_tag != DT_NULL; at += sizeof entry) {
-        const char *name = entry.d_tag == DT_NEEDED ? kgi_bytes_string(strings, entry.d_un.d_val) : NULL;
-        if (name && (strncmp(name, "libasan.so", 10) == 0 ||
-                     strncmp(name, "libclang_rt.asan", 16) == 0))
+        const char *name =
+            entry.d_tag == DT_NEEDED ? kgi_bytes_string(strings, entry.d_un.d_val) : NULL;
+        if (name &&
+            (strncmp(name, "libasan.so", 10) == 0 || strncmp(name, "libclang_rt.asan", 16) == 0))
             snprintf(out, size, "%s", name);
     }
 }
@@ -185,7 +189,8 @@ int kgi_program_find(const char *name, struct kgi_program *out)
         return error;
     snprintf(out->binary, sizeof out->binary, "%s", out->path);
     file = kgi_file_map(out->binary, FILE_MOST);
-    for (int i = 0; i < SCRIPTS_MOST && script_interpreter(file, out->binary, sizeof out->binary); i++) {
+    for (int i = 0; i < SCRIPTS_MOST && script_interpreter(file, out->binary, sizeof out->binary);
+         i++) {
         kgi_file_unmap(file);
         file = kgi_file_map(out->binary, FILE_MOST);
     }
@@ -195,7 +200,7 @@ int kgi_program_find(const char *name, struct kgi_program *out)
     return 0;
 }
 
-/* ---- LD_PRELOAD ---------------------------------------------------------------------------------------------- */
+/* ---- LD_PRELOAD ------------------------------------------------------------------------------ */
 
 bool kgi_preloadable(const char *path)
 {
@@ -239,8 +244,8 @@ static bool names(const char *value, const char *file)
     return named.found;
 }
 
-/* Before the user's own, so that the program's calls are seen as the program makes them; but behind a
- * sanitizer that the user names. */
+/* Before the user's own, so that the program's calls are seen as the program makes them; but
+ * behind a sanitizer that the user names. */
 bool kgi_preload(const char *before, const char *library, const char *asan, char *out, size_t size)
 {
     bool sanitized;

@@ -1,8 +1,8 @@
 /*
- * kguard run: a command under the library, as if it had been run alone. The command keeps its standard
- * streams, its terminal and its process group; what happens to kguard happens to it, and the other way
- * round: signals go down, the exit code or the signal that ended it comes back. Afterwards, and only
- * then, kguard says on stderr what was found.
+ * kguard run: a command under the library, as if it had been run alone. The command keeps its
+ * standard streams, its terminal and its process group; what happens to kguard happens to it, and
+ * the other way round: signals go down, the exit code or the signal that ended it comes back.
+ * Afterwards, and only then, kguard says on stderr what was found.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,11 +14,11 @@
 
 #include "run.h"
 
-/* As env, nohup and the shells have it: a fault of kguard's own, a command that cannot be run, and one
- * that is not there. Everything else is the command's. */
+/* As env, nohup and the shells have it: a fault of kguard's own, a command that cannot be run,
+ * and one that is not there. Everything else is the command's. */
 enum { EXIT_OWN = 125, EXIT_NOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
-/* ---- options --------------------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 struct settings {
     const char *library, *target, *log, *format;
@@ -60,13 +60,15 @@ static int set_library(void *context, const char *value)
 
 static const struct kgi_flag flags[] = {
     {0, "jit", NULL, "compile PTX once and keep the result (KGUARD_JIT=auto)", set_jit},
-    {'t', "target", "SM", "also say what would happen on this GPU: sm_120, 120 or 12.0", set_target},
-    {'l', "log", "FILE", "write reports there instead of stderr; %p: process id, %h: host", set_log},
+    {'t', "target", "SM", "also say what would happen on this GPU: sm_120, 120 or 12.0",
+     set_target},
+    {'l', "log", "FILE", "write reports there instead of stderr; %p: process id, %h: host",
+     set_log},
     {'f', "format", "text|json", "what to write (default: text)", set_format},
     {0, "library", "FILE", "libkguard.so, when it is not beside kguard or in ../lib", set_library},
 };
 
-/* ---- the environment --------------------------------------------------------------------------------------- */
+/* ---- the environment ------------------------------------------------------------------------- */
 
 /* The command may change its directory. */
 static void set_path(const char *variable, const char *path)
@@ -87,8 +89,8 @@ static bool is_switched_off(void)
     return (all && (!strcmp(all, "0") || !strcmp(all, "off"))) || (log && !strcmp(log, "off"));
 }
 
-/* A file that the command's processes append to. The name is taken away again when the command ends;
- * they open it anew each time, and never make it. */
+/* A file that the command's processes append to. The name is taken away again when the command
+ * ends; they open it anew each time, and never make it. */
 static FILE *open_record(char *path, size_t size)
 {
     const char *const folders[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
@@ -132,12 +134,14 @@ static bool set_environment(const struct settings *s, const char *asan)
     return true;
 }
 
-/* ---- signals --------------------------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
-static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
+static const int forwarded[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGTERM,
+                                SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
 static volatile sig_atomic_t child;
 
-/* What the terminal sends, it sends to the whole foreground process group: the command has it already. */
+/* What the terminal sends, it sends to the whole foreground process group: the command has it
+ * already. */
 static void forward(int signal_number, siginfo_t *info, void *context)
 {
     int saved = errno;
@@ -151,27 +155,58 @@ static void forward(int signal_number, siginfo_t *info, void *context)
 /* One that is ignored (nohup) stays ignored, by both. */
 static void catch_signals(void)
 {
-    struct sigaction action = {.sa_sigaction = forward, .sa_flags = SA_SIGINFO | SA_RESTART}, before;
+    struct sigaction action = {.sa_sigaction = forward, .sa_flags = SA_SIGINFO | SA_RESTART},
+                     before;
 
     for (size_t i = 0; i < KGI_COUNT(forwarded); i++)
         if (sigaction(forwarded[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
             sigaction(forwarded[i], &action, NULL);
 }
 
-/* Waits for the child, and for what else falls to us as the first process of a container. A child that
- * job control stops stops us too, so that the shell that waits for us learns of it; one that somebody
- * stops with SIGSTOP does not: nobody would start us again. */
+static bool is_stopped(void)
+{
+    siginfo_t info = {0};
+
+    return waitid(P_PID, (id_t)child, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == child;
+}
+
+/* A child that job control stops stops us too, so that the shell that waits for us learns of it.
+ * Mostly the same signal has stopped us already, and when we get here both go on again: so the
+ * signal is first made pending, where SIGCONT takes it away, and taken away here if the child is no
+ * longer stopped. One that somebody stops with SIGSTOP does not stop us: nobody would start us
+ * again. */
+static void follow_stop(int signal_number)
+{
+    const struct timespec now = {0, 0};
+    sigset_t one, before;
+
+    if (signal_number == SIGSTOP)
+        return;
+    sigemptyset(&one);
+    sigaddset(&one, signal_number);
+    sigprocmask(SIG_BLOCK, &one, &before);
+    raise(signal_number);
+    if (!is_stopped())
+        sigtimedwait(&one, NULL, &now);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Waits for the child, and for what else falls to us as the first process of a container. */
 static int wait_for_child(void)
 {
     int status = 0;
 
     for (;;) {
-        pid_t pid = waitpid(-1, &status, WUNTRACED);
-        if (pid < 0 && errno != EINTR)
+        siginfo_t info = {0};
+        if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOWAIT) < 0) {
+            if (errno == EINTR)
+                continue;
             return 0;
-        if (pid == child && WIFSTOPPED(status) && WSTOPSIG(status) != SIGSTOP)
-            raise(WSTOPSIG(status));
-        else if (pid == child && !WIFSTOPPED(status))
+        }
+        if (info.si_pid == child && info.si_code == CLD_STOPPED)
+            follow_stop(info.si_status);
+        if (waitpid(info.si_pid, &status, WUNTRACED | WNOHANG) == child && !WIFSTOPPED(status))
             break;
     }
     child = 0;
@@ -181,7 +216,8 @@ static int wait_for_child(void)
 /* Forks with all signals held back, so that none is lost between. */
 static pid_t start(char **command, const char *path)
 {
-    void (*on_child)(int) = signal(SIGCHLD, SIG_DFL); /* ignored, it would leave nothing to wait for */
+    void (*on_child)(int) =
+        signal(SIGCHLD, SIG_DFL); /* ignored, it would leave nothing to wait for */
     sigset_t all, before;
     pid_t pid;
 
@@ -207,7 +243,8 @@ static pid_t start(char **command, const char *path)
     return pid;
 }
 
-/* Ends as the command did. The first process of a container cannot be ended by a signal of its own. */
+/* Ends as the command did. The first process of a container cannot be ended by a signal of its
+ * own. */
 static int end_like(int status)
 {
     if (!WIFSIGNALED(status))
@@ -219,7 +256,7 @@ static int end_like(int status)
     return 128 + WTERMSIG(status);
 }
 
-/* ---- the command -------------------------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static int run_program(char **command, const struct kgi_program *program, FILE *record,
                        const char *record_path)
@@ -228,8 +265,9 @@ static int run_program(char **command, const struct kgi_program *program, FILE *
     const char *format = getenv("KGUARD_LOG_FORMAT");
 
     if (program->unseen)
-        kgi_complain("%s %s: it cannot be observed (programs it starts can); running it all the same",
-                     program->binary, program->unseen);
+        kgi_complain(
+            "%s %s: it cannot be observed (programs it starts can); running it all the same",
+            program->binary, program->unseen);
     if (is_switched_off())
         kgi_complain("KGUARD=0 or KGUARD_LOG=off is set: nothing will be said");
     if (start(command, program->path) < 0) {
@@ -285,7 +323,8 @@ const struct kgi_command kgi_run_command = {
     run_main,
     flags,
     KGI_COUNT(flags),
-    "Exit code: the command's, or the signal that ended it; 2 wrong use, 125 a fault of kguard's own,\n"
+    "Exit code: the command's, or the signal that ended it; 2 wrong use, 125 a fault of kguard's "
+    "own,\n"
     "126 the command cannot be run, 127 it is not there. LD_PRELOAD keeps what it held before.\n",
     true,
 };

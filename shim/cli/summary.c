@@ -1,6 +1,6 @@
 /*
- * What a run said, once more and in short: the first cause, how many calls failed, which libraries lack
- * code. From the events that the run's processes recorded, one JSON object per line.
+ * What a run said, once more and in short: the first cause, how many calls failed, which libraries
+ * lack code. From the events that the run's processes recorded, one JSON object per line.
  */
 #include <jansson.h>
 #include <signal.h>
@@ -12,7 +12,8 @@
 #define LIBRARIES_SHOWN 12
 
 struct record {
-    json_t *first;     /* the earliest failure; one that was a query or not used yet only for want of better */
+    json_t *first; /* the earliest failure; one that was a query or not used yet only for want of
+                      better */
     json_t *libraries; /* array of {library, package, code, cc} */
     json_t *failures;  /* process id -> how many calls failed in it */
 };
@@ -63,7 +64,8 @@ static void note_library(struct record *r, const json_t *event)
 
     if (!*library || strcmp(code, "KG204") == 0)
         return;
-    json_array_foreach (r->libraries, i, known) {
+    json_array_foreach(r->libraries, i, known)
+    {
         if (strcmp(text_of(known, "library"), library) == 0 &&
             strcmp(text_of(known, "code"), code) == 0 &&
             strcmp(text_of(known, "cc"), text_of(event, "cc")) == 0) {
@@ -115,8 +117,7 @@ static json_int_t failures_in_all(const struct record *r)
     const char *pid;
     json_t *count;
 
-    json_object_foreach (r->failures, pid, count)
-        all += json_integer_value(count);
+    json_object_foreach(r->failures, pid, count) all += json_integer_value(count);
     return all;
 }
 
@@ -135,7 +136,7 @@ static void read_record(struct record *r, FILE *file)
     free(line);
 }
 
-/* ---- text ------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 /* Names come from files that were not trusted when they were read either. */
 static void put(FILE *out, const char *text)
@@ -175,7 +176,8 @@ static void put_first(FILE *out, const json_t *first)
         put(out, kernel);
         fputs(*library ? " of " : "", out);
     }
-    put_library(out, *library || *kernel ? library : "an unknown library", text_of(first, "package"));
+    put_library(out, *library || *kernel ? library : "an unknown library",
+                text_of(first, "package"));
     put_reason(out, text_of(first, "code"));
     if (*text_of(first, "help")) {
         fputs("kguard:   help         ", out);
@@ -190,7 +192,8 @@ static void put_libraries(FILE *out, const json_t *libraries)
     json_t *row;
 
     fputs("kguard: libraries that lack code:\n", out);
-    json_array_foreach (libraries, i, row) {
+    json_array_foreach(libraries, i, row)
+    {
         if (i == LIBRARIES_SHOWN) {
             fprintf(out, "kguard:   and %zu more\n", json_array_size(libraries) - i);
             return;
@@ -218,7 +221,8 @@ static void put_text(FILE *out, const struct kgi_run *run, const struct record *
     fputs("kguard: ended with ", out);
     put_end(out, run->status);
     if (!failures) {
-        fprintf(out, "; %s\n", run->unseen ? "not observed" : "no CUDA call was seen to fail for want of code");
+        fprintf(out, "; %s\n",
+                run->unseen ? "not observed" : "no CUDA call was seen to fail for want of code");
     } else {
         fprintf(out, "; %lld CUDA call%s failed\n", (long long)failures, failures == 1 ? "" : "s");
         put_first(out, r->first);
@@ -227,7 +231,7 @@ static void put_text(FILE *out, const struct kgi_run *run, const struct record *
         put_libraries(out, r->libraries);
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void put_json(FILE *out, const struct kgi_run *run, const struct record *r)
 {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""kguard run: what comes through to the command and back, and what is said of it.   tests/cli/run_test.py
+"""kguard run: what comes through to the command and back, and what is said of it.
 
 Each function test_* is one case, over the simulated driver; all must hold.
 """
@@ -36,7 +36,8 @@ def run(*command, options=(), env=None, **more):
     """Runs a command under kguard run; a signal that ends kguard is a negative returncode."""
     environment = dict(os.environ, **(env or {}))
     return subprocess.run([KGUARD, "run", *options, "--", *command], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, encoding="utf-8", env=environment, timeout=60, **more)
+                          stderr=subprocess.PIPE, encoding="utf-8", env=environment, timeout=60,
+                          **more)
 
 
 def summary_of(result):
@@ -50,11 +51,12 @@ def equal(got, want):
 
 def compile_c(folder, name, source, *flags, compiler=CC):
     path = os.path.join(folder, name)
-    subprocess.run([compiler, "-x", "c", "-", "-o", path, *flags], input=source.encode(), check=True)
+    subprocess.run([compiler, "-x", "c", "-", "-o", path, *flags], input=source.encode(),
+                   check=True)
     return path
 
 
-# ---- what is said -----------------------------------------------------------------------------------------
+# ---- what is said --------------------------------------------------------------------------------
 
 
 def test_failure_is_summed_up(folder):
@@ -76,7 +78,8 @@ def test_nothing_to_say(folder):
     result = run(*WORKS)
     equal(result.returncode, 0)
     equal(result.stdout, subprocess.run(WORKS, stdout=subprocess.PIPE, encoding="utf-8").stdout)
-    equal(result.stderr, "kguard: ended with exit code 0; no CUDA call was seen to fail for want of code\n")
+    equal(result.stderr,
+          "kguard: ended with exit code 0; no CUDA call was seen to fail for want of code\n")
 
 
 def test_json(folder):
@@ -131,21 +134,26 @@ def test_no_file_stays_behind(folder):
     equal(os.listdir(folder), [])
 
 
-# ---- what comes through to the command -----------------------------------------------------------------------
+# ---- what comes through to the command -----------------------------------------------------------
 
 
 def test_everything_behind_the_command_is_its_own(folder):
     equal(subprocess.run([KGUARD, "run", "printf", "%s\\n", "--help", "-t", "--"],
-                         stdout=subprocess.PIPE).stdout, b"--help\n-t\n--\n")
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout,
+          b"--help\n-t\n--\n")
+
+
+def ignore(number):
+    return lambda: signal.signal(number, signal.SIG_IGN)
 
 
 def test_descriptors_and_masks(folder):
     def state(command):
         text = "import os, signal; " \
             "print(sorted(os.listdir('/proc/self/fd'))); " \
-            "print([l for l in open('/proc/self/status') if l[:3] in ('Sig', 'Shd') and l[:4] != 'SigQ'])"
+            "print([l for l in open('/proc/self/status') if l[:6] in ('SigBlk', 'SigIgn')])"
         return subprocess.run([*command, sys.executable, "-c", text], stdout=subprocess.PIPE,
-                              preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)).stdout
+                              stderr=subprocess.DEVNULL, preexec_fn=ignore(signal.SIGHUP)).stdout
     equal(state([KGUARD, "run"]), state([]))
 
 
@@ -160,13 +168,14 @@ def test_preload_is_kept(folder):
 
 
 def test_settings_are_set(folder):
-    result = run("env", options=["--jit", "--target=sm_90", "--format", "text", "--log=/tmp/%p.log"])
+    result = run("env", options=["--jit", "--target=sm_90", "--format", "text",
+                                 "--log=/tmp/%p.log"])
     for line in ["KGUARD_JIT=auto", "KGUARD_TARGET=sm_90", "KGUARD_LOG_FORMAT=text",
                  "KGUARD_LOG_FILE=/tmp/%p.log"]:
         assert line in result.stdout.split("\n"), line
 
 
-# ---- what comes back --------------------------------------------------------------------------------------------
+# ---- what comes back -----------------------------------------------------------------------------
 
 
 def test_exit_codes(folder):
@@ -217,10 +226,10 @@ def test_exit_code_without_stderr(folder):
 
 def test_sigchld_ignored(folder):
     equal(subprocess.run([KGUARD, "run", "sh", "-c", "exit 6"], stderr=subprocess.DEVNULL,
-                         preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)).returncode, 6)
+                         preexec_fn=ignore(signal.SIGCHLD)).returncode, 6)
 
 
-# ---- signals ------------------------------------------------------------------------------------------------------
+# ---- signals -------------------------------------------------------------------------------------
 
 COUNTER = """
 import os, signal, sys, time
@@ -287,11 +296,12 @@ def test_interrupt_key_comes_once(folder):
 
 def test_job_control(folder):
     """A command that stops itself for its shell stops kguard too; both go on together."""
-    text = "import os, signal; os.kill(0 if {all} else os.getpid(), signal.SIGTSTP); print('on', flush=True)"
+    text = "import os, signal; os.kill(0 if {all} else os.getpid(), signal.SIGTSTP); " \
+        "print('on', flush=True)"
     for everybody in (True, False):
         # A shell between, which is the process group's parent: else the stop has no effect.
         shell = ("import os, subprocess, sys\n"
-                 "p = subprocess.Popen(sys.argv[1:], preexec_fn=os.setpgrp, stdout=subprocess.PIPE)\n"
+                 "p = subprocess.Popen(sys.argv[1:], preexec_fn=os.setpgrp, stdout=-1)\n"
                  "pid, status = os.waitpid(p.pid, os.WUNTRACED)\n"
                  "print('stopped', os.WIFSTOPPED(status), flush=True)\n"
                  "os.killpg(p.pid, 18)\n"
@@ -317,7 +327,7 @@ def test_command_stopped_by_somebody_does_not_stop_kguard(folder):
     equal(process.returncode, 41)
 
 
-# ---- programs that a preloaded library does not see -----------------------------------------------------------------
+# ---- programs that a preloaded library does not see ----------------------------------------------
 
 
 def not_observed(program, why, code=0):
@@ -379,7 +389,7 @@ def test_address_sanitizer(folder):
     assert "libkguard.so" in result.stdout
 
 
-# ---- all of it ------------------------------------------------------------------------------------------------------------
+# ---- all of it -----------------------------------------------------------------------------------
 
 
 def main():
