@@ -31,6 +31,7 @@ enum {
     SMALL = 8 << 10,          /* payloads that are looked into */
     HEADER_MOST = 32 << 10,   /* an entry's header with its texts; 128 is the largest seen */
     RAW_MOST = 32 << 20,      /* a raw cubin or PTX file that is read whole */
+    UNPACKED_MOST = 256 << 20, /* of one payload; 134 MB is the largest seen */
     FOUND_MOST = 1 << 18,     /* of one file; 24 000 is the most seen */
     CODES_MOST = 1 << 20,
     TABLE_MOST = 4 << 20,     /* a program or section header table */
@@ -297,7 +298,7 @@ static bool is_readable(const struct kgi_code *code)
 {
     return (code->kind == KGI_CUBIN || code->kind == KGI_PTX ||
             code->kind == KGI_RELOCATABLE_PTX) &&
-           !(code->traits & KGI_T_OBFUSCATED);
+           !(code->traits & KGI_T_OBFUSCATED) && code->packing <= KGI_ZSTD;
 }
 
 /* Uncompressed cubins show without inflating that they are relocatable. */
@@ -318,8 +319,14 @@ static bool read_payload(struct scan *s, struct kgi_code *code, uint64_t padded)
     uint8_t *copy = NULL;
 
     look_at_head(s, code);
-    if (!is_readable(code) || stored == 0 ||
-        !(s->inflater || (code->size <= SMALL && stored <= SMALL)))
+    bool wanted = is_readable(code) && stored &&
+                  (s->inflater || (code->size <= SMALL && stored <= SMALL));
+    if (wanted && (code->size > UNPACKED_MOST || stored > UNPACKED_MOST)) {
+        complain(s, true, "byte 0x%llx: an entry of %llu bytes unpacked; its kernels are not read",
+                 (unsigned long long)place(s), (unsigned long long)code->size);
+        wanted = false;
+    }
+    if (!wanted)
         return pass(s, padded);
     struct kgi_bytes payload = take(s, (size_t)stored, &copy);
     if (payload.at && s->inflater) {

@@ -13,6 +13,8 @@ FUZZ_WALK := $(patsubst %,shim/cli/%.c,set walk archive oci hide image layers re
 FUZZ_MORE_archive := $(FUZZ_WALK)
 FUZZ_MORE_oci := $(FUZZ_WALK)
 FUZZ_MORE_maps := $(FUZZ_WALK)
+FUZZ_MORE_scan := $(patsubst %,shim/cli/%.c,engine find kernels judge) \
+    $(wildcard shim/rules/verdict.c shim/rules/target.c)
 FUZZ_TIME ?= 60
 CLANG ?= clang
 
