@@ -20,16 +20,18 @@ static int version_of(const char *path)
     static const char mark[] = "Cuda compilation tools, release ";
     struct kgi_bytes file = kgi_file_map(path, PTXAS_MOST);
     const uint8_t *at = file.at, *end = file.at + file.size;
-    unsigned major, minor, version = 0;
-    char number[16] = "";
+    unsigned version = 0;
+    char number[16] = "", *point, *comma;
 
     /* The words stand there more than once, also as a format. */
     while (!version && at && (size_t)(end - at) > sizeof mark + sizeof number &&
            (at = memmem(at, (size_t)(end - at) - sizeof number, mark, sizeof mark - 1))) {
         at += sizeof mark - 1;
         memcpy(number, at, sizeof number - 1);
-        if (sscanf(number, "%2u.%2u,", &major, &minor) == 2)
-            version = major * 1000 + minor * 10;
+        version = (unsigned)strtoul(number, &point, 10) * 1000;
+        version += *point == '.' ? (unsigned)strtoul(point + 1, &comma, 10) * 10 : 0;
+        if (*point != '.' || *comma != ',' || version > 99990)
+            version = 0;
     }
     kgi_file_unmap(file);
     return (int)version;
