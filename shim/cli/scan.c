@@ -19,7 +19,7 @@ struct run {
     char **paths; /* as the user gave them */
     int path_count;
     char driver[64];
-    const char *output;
+    const char *output, *advice;
     enum fail_on fail_on;
     enum when color;
     pid_t pid;
@@ -138,6 +138,12 @@ static int set_quiet(void *context, const char *value)
     return 0;
 }
 
+static int set_advice(void *context, const char *value)
+{
+    ((struct run *)context)->advice = value;
+    return 0;
+}
+
 static int set_output(void *context, const char *value)
 {
     ((struct run *)context)->output = value;
@@ -156,6 +162,8 @@ static const struct kgi_flag flags[] = {
     {'f', "format", "text|json|jsonl|tsv|sarif", "what to write (default: text)", set_format},
     {0, "fail-on", "cannot|jit|never", "what makes the exit code 1 (default: cannot)", set_fail_on},
     {'o', "output", "FILE", "write there instead of stdout", set_output},
+    {0, "advice", "FILE", "lines of advice of your own, before the built-in ones\n"
+                          "(columns between tabs, as in shim/rules/advice.tsv)", set_advice},
     {'q', "quiet", NULL, "only what cannot run, and errors", set_quiet},
     {0, "color", "[=auto|always|never]", "colour (default: on a terminal, unless NO_COLOR is set)",
      set_color},
@@ -569,6 +577,19 @@ static int scan_and_tell(struct run *run)
     return has_findings(run) ? KGI_EXIT_FOUND : KGI_EXIT_OK;
 }
 
+/* Whether the user's own advice, if any, could be read. */
+static bool add_advice(const char *path)
+{
+    size_t line = 0;
+    int error = path ? kgi_advice_add_file(path, &line) : 0;
+
+    if (error == -EBADMSG)
+        kgi_complain("scan: %s: line %zu: no row of advice", path, line);
+    else if (error)
+        kgi_complain("scan: %s: cannot be read, empty, or larger than 1 MiB", path);
+    return error == 0;
+}
+
 static int scan_main(const struct kgi_command *self, int argc, char **argv)
 {
     struct run run = {.packages = kgi_packages_new()};
@@ -578,6 +599,8 @@ static int scan_main(const struct kgi_command *self, int argc, char **argv)
     run.path_count = left < 0 ? 0 : left;
     if (left == 0 && !run.pid) {
         kgi_complain("scan: what? Files, folders, wheels, images, - or --pid; see kguard scan --help");
+        exit_code = KGI_EXIT_USAGE;
+    } else if (left >= 0 && !add_advice(run.advice)) {
         exit_code = KGI_EXIT_USAGE;
     } else if (left >= 0) {
         exit_code = run.packages ? scan_and_tell(&run) : KGI_EXIT_INTERNAL;

@@ -60,6 +60,15 @@ usage() {
     done
 }
 help() { "$kguard" --help && "$kguard" scan --help && "$kguard" explain kg104; }
+advice() {
+    printf '# ours\nno-code\t35-120\tnone|host\t-\task build@example.com for {sm}\n' >"$work/ours.tsv"
+    printf 'no-code\tany\n' >"$work/wrong.tsv"
+    "$kguard" scan -t sm_120,sm_35 --advice "$work/ours.tsv" $F/host.so
+    echo "$?"
+    "$kguard" scan -t sm_120 --advice="$work/wrong.tsv" $F/host.so
+    echo "$?"
+    "$kguard" scan -t sm_120 --advice "$work/none" $F/host.so
+}
 from_stdin() { "$kguard" scan -t sm_120 --format tsv - <$F/host.so; }
 
 cases=${*:-$(declare -F | sed 's/declare -f //')}
