@@ -3,13 +3,13 @@
  *
  * Two things are ours. Skipping: members nobody reads are passed over without unpacking them where
  * the format says how long they are; inside a compressed tar there is no such way, and they are
- * unpacked in pieces, so that a bomb is noticed in the middle of one. And places: an error names the
- * member and the byte.
+ * unpacked in pieces, so that a bomb is noticed in the middle of one. And places: an error names
+ * the member and the byte.
  *
- * A zip is read by its directory where it can seek, as every unpacker does, and else from local header
- * to local header. libarchive holds the whole directory in memory (some 160 bytes for each member):
- * one that is larger than 48 MiB is not read, and the zip is taken from local header to local header
- * too.
+ * A zip is read by its directory where it can seek, as every unpacker does, and else from local
+ * header to local header. libarchive holds the whole directory in memory (some 160 bytes for each
+ * member): one that is larger than 48 MiB is not read, and the zip is taken from local header to
+ * local header too.
  */
 #include "walk.h"
 
@@ -21,10 +21,11 @@
 
 enum {
     BUFFER = 128 << 10,
-    BUFFER_PACKED = 16 << 10, /* bzip2 packs 20 000 : 1: how much can come of one read is bounded here */
+    BUFFER_PACKED =
+        16 << 10, /* bzip2 packs 20 000 : 1: how much can come of one read is bounded here */
     DIRECTORY = 48 << 20,
-    TAIL = 22 + 65535,        /* a zip's end record and the longest comment */
-    NOT_ITS_FORMAT = EILSEQ,  /* libarchive's ARCHIVE_ERRNO_FILE_FORMAT, which no header tells */
+    TAIL = 22 + 65535,       /* a zip's end record and the longest comment */
+    NOT_ITS_FORMAT = EILSEQ, /* libarchive's ARCHIVE_ERRNO_FILE_FORMAT, which no header tells */
 };
 
 struct kgi_archive {
@@ -34,10 +35,10 @@ struct kgi_archive {
     const struct kgi_node *node;
     enum kgi_form form;
     bool quiet, first, given, open_member;
-    bool dead, damaged;  /* cannot be read on; was not whole */
-    bool said;           /* the archive around this one is damaged, and that was said */
-    uint64_t at, from;   /* bytes taken of the node, or the place in its file; and the first one */
-    int64_t unpacked;    /* the filters' output so far */
+    bool dead, damaged; /* cannot be read on; was not whole */
+    bool said;          /* the archive around this one is damaged, and that was said */
+    uint64_t at, from;  /* bytes taken of the node, or the place in its file; and the first one */
+    int64_t unpacked;   /* the filters' output so far */
     struct kgi_member member;
     struct kgi_stream stream;
     uint8_t *buffer;
@@ -45,7 +46,7 @@ struct kgi_archive {
     uint8_t start[KGI_START];
 };
 
-/* ---- bytes for libarchive -------------------------------------------------------------------------------- */
+/* ---- bytes for libarchive ------------------------------------------------------------------- */
 
 static la_ssize_t on_read(struct archive *a, void *context, const void **out)
 {
@@ -60,8 +61,9 @@ static la_ssize_t on_read(struct archive *a, void *context, const void **out)
         *out = x->node->start.at;
         return (la_ssize_t)x->at;
     }
-    ssize_t n = x->node->fd >= 0 ? pread(x->node->fd, x->buffer, x->room, (off_t)x->at)
-                                 : x->node->stream->read(x->node->stream->context, x->buffer, x->room);
+    ssize_t n = x->node->fd >= 0
+                    ? pread(x->node->fd, x->buffer, x->room, (off_t)x->at)
+                    : x->node->stream->read(x->node->stream->context, x->buffer, x->room);
     if (n < 0) {
         int error = x->node->fd >= 0 ? errno : (int)-n;
         archive_set_error(a, error, "%s", strerror(error));
@@ -102,7 +104,7 @@ static la_int64_t on_seek(struct archive *a, void *context, la_int64_t offset, i
     return (la_int64_t)x->at;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------ */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 static uint64_t number(const uint8_t *at, size_t size)
 {
@@ -134,7 +136,8 @@ static bool find_directory(const struct kgi_node *node, uint64_t *begin, uint64_
     return found;
 }
 
-/* Whether libarchive may read the directory at the end of the file: it is there, and not too large. */
+/* Whether libarchive may read the directory at the end of the file: it is there, and not too large.
+ */
 static bool has_directory(const struct kgi_archive *x)
 {
     const struct kgi_node *node = x->node;
@@ -150,7 +153,8 @@ static bool has_directory(const struct kgi_archive *x)
                          memcmp(magic, "PK\1\2", 4) != 0)) {
         kgi_walk_error(x->walk, node->path,
                        "no directory at byte %llu, where the end record says: read from member to "
-                       "member", (unsigned long long)begin);
+                       "member",
+                       (unsigned long long)begin);
         return false;
     }
     return end - begin <= DIRECTORY;
@@ -223,7 +227,7 @@ bool kgi_archive_whole(const struct kgi_archive *x)
     return !x->damaged;
 }
 
-/* ---- members -------------------------------------------------------------------------------------------------- */
+/* ---- members -------------------------------------------------------------------------------- */
 
 /* zlib's number for "more input was expected". */
 static const char *reason(const struct kgi_archive *x)
@@ -345,7 +349,8 @@ static int describe(struct kgi_archive *x)
     struct kgi_member *m = &x->member;
     const char *name = text_of(archive_entry_pathname(e), archive_entry_pathname_utf8(e));
     const char *hard = text_of(archive_entry_hardlink(e), archive_entry_hardlink_utf8(e));
-    const char *link = hard ? hard : text_of(archive_entry_symlink(e), archive_entry_symlink_utf8(e));
+    const char *link =
+        hard ? hard : text_of(archive_entry_symlink(e), archive_entry_symlink_utf8(e));
 
     /* ar writes modes without a type: 644. */
     mode_t type = archive_entry_filetype(e);
@@ -445,7 +450,7 @@ int kgi_archive_visit(struct kgi_archive *x, const char *path, const char *inner
     return kgi_archive_content(x, &node) ? use(x->walk, &node, context) : 0;
 }
 
-/* ---- all members ------------------------------------------------------------------------------------------------ */
+/* ---- all members ---------------------------------------------------------------------------- */
 
 /* The symbol tables and the table of long names of an ar. */
 static bool is_table(const struct kgi_archive *x)

@@ -1,8 +1,8 @@
 /*
- * Names that hide names. A file of a layer is in the finished image unless a layer above it removes it
- * (a member ".wh.NAME"), empties one of its folders (".wh..wh..opq"), has a member of its name, or has
- * anything but a folder in the place of one of its folders. Names are kept as 64-bit hashes, 8 bytes
- * for each member: an image of a million files takes some 24 MB.
+ * Names that hide names. A file of a layer is in the finished image unless a layer above it removes
+ * it (a member ".wh.NAME"), empties one of its folders (".wh..wh..opq"), has a member of its name,
+ * or has anything but a folder in the place of one of its folders. Names are kept as 64-bit hashes,
+ * 8 bytes for each member: an image of a million files takes some 24 MB.
  */
 #include "image.h"
 

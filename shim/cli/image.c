@@ -1,6 +1,6 @@
 /*
- * Which images a saved image holds. An index may lead to further indexes (of platforms, of names), and
- * Docker writes both an index.json and a manifest.json for the same images.
+ * Which images a saved image holds. An index may lead to further indexes (of platforms, of names),
+ * and Docker writes both an index.json and a manifest.json for the same images.
  */
 #include "image.h"
 
@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-/* ---- the list of images ----------------------------------------------------------------------------------- */
+/* ---- the list of images --------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) static int images_error(struct kgi_images *images,
                                                               const char *format, ...)
@@ -28,9 +28,10 @@ void kgi_images_free(struct kgi_images *images)
 
     kgi_document_free(&all);
     kgi_names_free(&images->errors);
+    free(images->lost);
 }
 
-/* 1 and the document; 0 when there is none that can be read; -ENOMEM. */
+/* 1 and the document; 0 when it cannot be read, which was said; -ENOENT, -ENOMEM. */
 static int document(struct kgi_images *images, const char *member, struct kgi_document *out,
                     struct kgi_bytes *json)
 {
@@ -38,7 +39,7 @@ static int document(struct kgi_images *images, const char *member, struct kgi_do
     int error = images->fetch(images->context, member, json);
 
     if (error == -ENOENT || error == -ENOMEM)
-        return error == -ENOENT ? 0 : error;
+        return error;
     if (error) {
         error = images_error(images, "%s: cannot be read: %s", member, strerror(-error));
         return error;
@@ -91,6 +92,8 @@ static bool is_listed(const struct kgi_images *images, const char *blob)
     return false;
 }
 
+#define LOST ": named by an index, but not there"
+
 static int add_index(struct kgi_images *images, struct kgi_document *index, int depth);
 
 /* What an index's entry leads to. *missing: it is not in this image. */
@@ -102,10 +105,9 @@ static int add_entry(struct kgi_images *images, struct kgi_image *entry, int dep
     if (is_listed(images, entry->blob))
         return 0;
     int result = document(images, entry->blob, &found, &json);
-    if (result <= 0) {
-        *missing = result == 0;
-        return result;
-    }
+    *missing = result == -ENOENT;
+    if (result <= 0)
+        return *missing ? 0 : result;
     result = 0;
     if (found.kind == KGI_DOCUMENT_INDEX && depth < 4) {
         for (size_t i = 0; i < found.count && entry->name && result == 0; i++)
@@ -120,22 +122,30 @@ static int add_entry(struct kgi_images *images, struct kgi_image *entry, int dep
     return result;
 }
 
-/* Docker saves the whole index of an image of which it has one platform: entries may be missing, if
- * some are there. */
 static int add_index(struct kgi_images *images, struct kgi_document *index, int depth)
 {
-    size_t before = images->count, errors = images->errors.count;
-    const char *lost = NULL;
     int error = 0;
 
     for (size_t i = 0; i < index->count && error == 0; i++) {
+        const char *blob = index->images[i].blob;
         bool missing = false;
         error = add_entry(images, &index->images[i], depth, &missing);
-        if (missing)
-            lost = index->images[i].blob;
+        if (missing && depth == 0)
+            error = images_error(images, "%s" LOST, blob);
+        else if (missing && !images->lost && !(images->lost = strdup(blob)))
+            error = -ENOMEM;
     }
-    if (error == 0 && lost && images->count == before && images->errors.count == errors)
-        error = images_error(images, "%s: named by an index, but not there", lost);
+    return error;
+}
+
+/* Docker saves the whole index of an image of which it has one platform: manifests of an inner
+ * index may be missing, if there is any image at all. */
+static int read_index(struct kgi_images *images, struct kgi_document *index)
+{
+    int error = index->kind == KGI_DOCUMENT_INDEX ? add_index(images, index, 0) : 0;
+
+    if (error == 0 && images->lost && !images->count && !images->errors.count)
+        error = images_error(images, "%s" LOST, images->lost);
     return error;
 }
 
@@ -146,15 +156,15 @@ int kgi_images_list(struct kgi_images *images)
     int result = document(images, "index.json", &found, &json);
 
     if (result > 0) {
-        result = found.kind == KGI_DOCUMENT_INDEX ? add_index(images, &found, 0) : 0;
+        result = read_index(images, &found);
         kgi_document_free(&found);
         free((void *)(uintptr_t)json.at);
     }
-    if (result < 0 || images->count)
+    if ((result < 0 && result != -ENOENT) || images->count)
         return result;
     result = document(images, "manifest.json", &found, &json);
     if (result <= 0)
-        return result;
+        return result == -ENOENT ? 0 : result;
     result = 0;
     for (size_t i = 0; i < found.count && found.kind == KGI_DOCUMENT_DOCKER && result == 0; i++)
         result = images_add(images, &found.images[i], NULL);
@@ -177,7 +187,8 @@ static bool differ(const struct kgi_images *images, size_t field)
     return false;
 }
 
-char *kgi_image_path(const struct kgi_images *images, const struct kgi_image *image, const char *path)
+char *kgi_image_path(const struct kgi_images *images, const struct kgi_image *image,
+                     const char *path)
 {
     bool named = image->name && differ(images, offsetof(struct kgi_image, name));
     bool placed = image->platform && differ(images, offsetof(struct kgi_image, platform));
@@ -198,7 +209,8 @@ char *kgi_layer_path(const char *path, const char *member)
     if (strncmp(member, "blobs/", 6) == 0) {
         const char *slash = strchr(member + 6, '/');
         if (slash)
-            return kgi_format("%s!%.*s:%.12s", path, (int)(slash - member - 6), member + 6, slash + 1);
+            return kgi_format("%s!%.*s:%.12s", path, (int)(slash - member - 6), member + 6,
+                              slash + 1);
     }
     return hex == 64 ? kgi_format("%s!%.12s", path, member) : kgi_format("%s!%s", path, member);
 }
@@ -213,7 +225,8 @@ bool kgi_layer_repeats(const struct kgi_image *image, size_t layer)
 
 bool kgi_image_name(const char *name)
 {
-    static const char *const names[] = {"oci-layout", "index.json", "manifest.json", "repositories"};
+    static const char *const names[] = {"oci-layout", "index.json", "manifest.json",
+                                        "repositories"};
     size_t hex;
 
     for (size_t i = 0; i < KGI_COUNT(names); i++)
@@ -229,7 +242,8 @@ bool kgi_image_name(const char *name)
 
 char *kgi_image_link(const struct kgi_member *m)
 {
-    const char *slash = strrchr(m->name, '/'), *to = m->link + (m->hard ? strspn(m->link, "./") : 0);
+    const char *slash = strrchr(m->name, '/'),
+               *to = m->link + (m->hard ? strspn(m->link, "./") : 0);
     size_t folder = slash ? (size_t)(slash - m->name) : 0;
 
     if (m->hard)
@@ -252,8 +266,8 @@ int kgi_use_json(struct kgi_walk *walk, const struct kgi_node *node, void *conte
     if (!at)
         return -ENOMEM;
     memcpy(at, node->start.at, node->start.size);
-    ssize_t n = kgi_stream_fill(node->stream, at + node->start.size,
-                                KGI_JSON + 1 - node->start.size);
+    ssize_t n =
+        kgi_stream_fill(node->stream, at + node->start.size, KGI_JSON + 1 - node->start.size);
     if (n < 0 || node->start.size + (size_t)n > KGI_JSON) {
         free(at);
         return n < 0 ? (int)n : -EFBIG;

@@ -1,13 +1,13 @@
 /*
- * What the two ways of walking a saved image share: layers.c, which can go to any layer, and record.c,
- * which sees each once, in any order.
+ * What the two ways of walking a saved image share: layers.c, which can go to any layer, and
+ * record.c, which sees each once, in any order.
  */
 #ifndef KGI_IMAGE_H
 #define KGI_IMAGE_H
 
 #include "walk.h"
 
-/* ---- hide.c: names that hide names ------------------------------------------------------------------ */
+/* ---- hide.c: names that hide names ---------------------------------------------------------- */
 
 /* The members of a layer, as hashes. */
 struct kgi_keys {
@@ -22,7 +22,7 @@ int kgi_keys_merge(struct kgi_set *above, const struct kgi_keys *keys);
 bool kgi_keys_hide(const struct kgi_set *above, const char *name);
 uint64_t kgi_key_of_file(const char *name);
 
-/* ---- image.c: which images there are ------------------------------------------------------------------ */
+/* ---- image.c: which images there are -------------------------------------------------------- */
 
 /* Gives the JSON of a member, for free(); -ENOENT, or another -errno. */
 typedef int kgi_fetch(void *context, const char *member, struct kgi_bytes *json);
@@ -31,6 +31,7 @@ struct kgi_images {
     struct kgi_image *at; /* each with its layers */
     size_t count;
     struct kgi_names errors;
+    char *lost; /* a manifest that an inner index names, but is not there */
     kgi_fetch *fetch;
     void *context;
 };
@@ -38,7 +39,8 @@ struct kgi_images {
 int kgi_images_list(struct kgi_images *images);
 void kgi_images_free(struct kgi_images *images);
 /* "path", "path!app:1", "path!linux/arm64": what tells one image from the others there. */
-char *kgi_image_path(const struct kgi_images *images, const struct kgi_image *image, const char *path);
+char *kgi_image_path(const struct kgi_images *images, const struct kgi_image *image,
+                     const char *path);
 /* "path!sha256:" and twelve digits, as Docker shows layers. */
 char *kgi_layer_path(const char *path, const char *member);
 /* Whether the same layer comes again further up: then it hides this one. */

@@ -2,13 +2,13 @@
  * Saved images whose members can be had in any order: folders, and tars on disk that are not
  * compressed, whose headers are listed first (one seek for each layer).
  *
- * Layers are read from the top: what a layer holds is shown if nothing above hides it (hide.c), then
- * its names are added to what hides the layers below. One pass, each layer read once, nothing shown
- * that is not in the finished image.
+ * Layers are read from the top: what a layer holds is shown if nothing above hides it (hide.c),
+ * then its names are added to what hides the layers below. One pass, each layer read once, nothing
+ * shown that is not in the finished image.
  *
- * A layer may hold a file's bytes under a name that a layer above removes, and a hard link to it that
- * stays: a package manager's cache, say, that a later step empties. Such a layer is read a second
- * time, and the file shown under the link's name.
+ * A layer may hold a file's bytes under a name that a layer above removes, and a hard link to it
+ * that stays: a package manager's cache, say, that a later step empties. Such a layer is read a
+ * second time, and the file shown under the link's name.
  */
 #include "image.h"
 
@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- a layer, from the top -------------------------------------------------------------------------------- */
+/* ---- a layer, from the top ------------------------------------------------------------------ */
 
 /* A hard link that stays, to a file that is hidden. */
 struct rescue {
@@ -26,13 +26,13 @@ struct rescue {
 };
 
 struct layer {
-    const char *path, *inner;  /* of the layer; of the image */
+    const char *path, *inner; /* of the layer; of the image */
     struct kgi_set *above;
     struct kgi_keys keys;
-    struct kgi_set skipped;    /* hidden files of this layer */
+    struct kgi_set skipped; /* hidden files of this layer */
     struct rescue *rescues;
     size_t rescue_count;
-    bool again;                /* the second reading: only rescues */
+    bool again; /* the second reading: only rescues */
 };
 
 static int add_rescue(struct layer *layer, const struct kgi_member *m)
@@ -54,7 +54,8 @@ static int layer_again(struct kgi_archive *x, const struct layer *layer, const s
 {
     for (size_t i = 0; i < layer->rescue_count && m->regular; i++)
         if (strcmp(layer->rescues[i].target, m->name) == 0)
-            return kgi_layer_visit(x, layer->path, layer->inner, layer->rescues[i].link); /* one name is enough */
+            return kgi_layer_visit(x, layer->path, layer->inner,
+                                   layer->rescues[i].link); /* one name is enough */
     return 0;
 }
 
@@ -74,7 +75,9 @@ static int layer_member(struct kgi_archive *x, struct layer *layer, const struct
     }
     if (m->hard)
         return add_rescue(layer, m);
-    return m->regular && strlen(m->name) <= KGI_NAME ? kgi_layer_visit(x, layer->path, layer->inner, m->name) : 0;
+    return m->regular && strlen(m->name) <= KGI_NAME
+               ? kgi_layer_visit(x, layer->path, layer->inner, m->name)
+               : 0;
 }
 
 static int layer_use(struct kgi_walk *walk, const struct kgi_node *node, void *context)
@@ -101,7 +104,7 @@ static int layer_use(struct kgi_walk *walk, const struct kgi_node *node, void *c
     return stop;
 }
 
-/* ---- where members are -------------------------------------------------------------------------------------- */
+/* ---- where members are ---------------------------------------------------------------------- */
 
 struct place {
     char *name, *link;
@@ -116,8 +119,8 @@ struct source {
     size_t place_count;
 };
 
-static int with_tar_member(struct source *source, const char *member, const char *path, kgi_use *use,
-                           void *context)
+static int with_tar_member(struct source *source, const char *member, const char *path,
+                           kgi_use *use, void *context)
 {
     struct kgi_member m;
     size_t i;
@@ -172,7 +175,7 @@ static int source_fetch(void *context, const char *member, struct kgi_bytes *jso
     return error == 0 && !json->at ? -ENOENT : error;
 }
 
-/* ---- images whose members can be had in any order ---------------------------------------------------------- */
+/* ---- images whose members can be had in any order ------------------------------------------- */
 
 static void layer_end(struct layer *layer)
 {
@@ -185,8 +188,8 @@ static void layer_end(struct layer *layer)
     kgi_set_free(&layer->skipped);
 }
 
-static int walk_layer(struct source *source, const char *member, const char *path, const char *inner,
-                      struct kgi_set *above)
+static int walk_layer(struct source *source, const char *member, const char *path,
+                      const char *inner, struct kgi_set *above)
 {
     struct layer layer = {.path = kgi_layer_path(path, member), .inner = inner, .above = above};
     int stop = layer.path ? with_member(source, member, layer.path, layer_use, &layer) : -ENOMEM;

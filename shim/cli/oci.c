@@ -1,7 +1,7 @@
 /*
  * The documents of images: index.json and manifests of the OCI image layout (which Docker's own
- * manifest lists equal, but for media types), and the manifest.json of `docker save`. Only the fields
- * that lead to layers are read; all that is read is checked, and an error names the field.
+ * manifest lists equal, but for media types), and the manifest.json of `docker save`. Only the
+ * fields that lead to layers are read; all that is read is checked, and an error names the field.
  */
 #include "walk.h"
 
@@ -22,11 +22,16 @@ static int wrong(struct reader *r, const char *field, size_t index, const char *
     return -EBADMSG;
 }
 
-static const char *string(const json_t *object, const char *key)
+static const char *text_of(const json_t *string)
 {
-    const char *s = json_string_value(json_object_get(object, key));
+    const char *s = json_string_value(string);
 
     return s && *s ? s : NULL;
+}
+
+static const char *string(const json_t *object, const char *key)
+{
+    return text_of(json_object_get(object, key));
 }
 
 /* "sha256:ab12" -> "blobs/sha256/ab12"; NULL with errno 0 for anything that is no digest. */
@@ -50,7 +55,8 @@ static char *platform_of(const json_t *object)
 
     if (!os || !machine || strcmp(os, "unknown") == 0)
         return NULL;
-    return kgi_format("%.32s/%.32s%s%.32s", os, machine, variant ? "/" : "", variant ? variant : "");
+    return kgi_format("%.32s/%.32s%s%.32s", os, machine, variant ? "/" : "",
+                      variant ? variant : "");
 }
 
 /* Layers are tars; what has other media types is no file system: charts, signatures, and BuildKit's
@@ -85,7 +91,8 @@ static int read_manifest(struct reader *r, const json_t *root, struct kgi_image 
     int error = layers_room(r, image, layers);
     size_t i;
 
-    json_array_foreach(layers, i, layer) {
+    json_array_foreach(layers, i, layer)
+    {
         char *member = error ? NULL : member_of(string(layer, "digest"));
         if (!member && !error)
             error = errno ? -ENOMEM : wrong(r, "layers", i, ".digest is no digest");
@@ -99,7 +106,8 @@ static int read_manifest(struct reader *r, const json_t *root, struct kgi_image 
     return error;
 }
 
-static int read_index_entry(struct reader *r, const json_t *entry, size_t i, struct kgi_image *image)
+static int read_index_entry(struct reader *r, const json_t *entry, size_t i,
+                            struct kgi_image *image)
 {
     const json_t *notes = json_object_get(entry, "annotations");
     const char *name = string(notes, "io.containerd.image.name");
@@ -123,17 +131,19 @@ static bool is_inside(const char *path)
     return path && path[0] && path[0] != '/' && strlen(path) <= KGI_NAME;
 }
 
-static int read_docker_entry(struct reader *r, const json_t *entry, size_t i, struct kgi_image *image)
+static int read_docker_entry(struct reader *r, const json_t *entry, size_t i,
+                             struct kgi_image *image)
 {
     const json_t *layers = json_object_get(entry, "Layers"), *layer;
-    const char *name = json_string_value(json_array_get(json_object_get(entry, "RepoTags"), 0));
+    const char *name = text_of(json_array_get(json_object_get(entry, "RepoTags"), 0));
     const char *config = string(entry, "Config");
     size_t k;
     int error = layers_room(r, image, layers);
 
     if (!json_is_array(layers))
         return wrong(r, "images", i, ".Layers is no list");
-    json_array_foreach(layers, k, layer) {
+    json_array_foreach(layers, k, layer)
+    {
         if (error || !is_inside(json_string_value(layer)))
             return error ? error : wrong(r, "Layers", k, " is no path inside the image");
         error = add_layer(image, strdup(json_string_value(layer)));
@@ -157,7 +167,8 @@ static int read_list(struct reader *r, const json_t *list, struct kgi_document *
     out->images = calloc(count + 1, sizeof *out->images);
     if (!out->images)
         return -ENOMEM;
-    json_array_foreach(list, i, entry) {
+    json_array_foreach(list, i, entry)
+    {
         out->count++;
         if ((error = read(r, entry, i, &out->images[i])))
             break;

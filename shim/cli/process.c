@@ -1,7 +1,7 @@
 /*
- * The files a process has mapped, by /proc/PID/maps. A file is opened through map_files, which leads to
- * the very file even when it was deleted or replaced since, but needs privileges; else by its path
- * under the process's own root, which for a container's process is the container's.
+ * The files a process has mapped, by /proc/PID/maps. A file is opened through map_files, which
+ * leads to the very file even when it was deleted or replaced since, but needs privileges; else by
+ * its path under the process's own root, which for a container's process is the container's.
  */
 #include "walk.h"
 
@@ -19,7 +19,8 @@ bool kgi_maps_line(char *line, struct kgi_mapping *out)
     size_t length;
 
     *out = (struct kgi_mapping){0};
-    if (sscanf(line, "%63[0-9a-f-] %*4s %*x %*x:%*x %llu %n", out->range, &out->inode, &path) != 2 ||
+    if (sscanf(line, "%63[0-9a-f-] %*4s %*x %*x:%*x %llu %n", out->range, &out->inode, &path) !=
+            2 ||
         !path || !out->inode || line[path] != '/')
         return false;
     out->path = line + path;
@@ -63,7 +64,8 @@ static int walk_mapping(struct kgi_walk *walk, pid_t pid, const struct kgi_mappi
     if (!shown)
         return -ENOMEM;
     if (fd < 0 && m->deleted)
-        kgi_walk_error(walk, shown, "deleted or replaced since it was mapped, and cannot be opened: %s",
+        kgi_walk_error(walk, shown,
+                       "deleted or replaced since it was mapped, and cannot be opened: %s",
                        strerror(errno));
     else if (fd < 0)
         kgi_walk_error(walk, shown, "cannot be opened: %s", strerror(errno));
@@ -75,7 +77,8 @@ static int walk_mapping(struct kgi_walk *walk, pid_t pid, const struct kgi_mappi
     return stop;
 }
 
-/* A library has several mappings; paths and inodes tell them apart from others' of the same name. */
+/* A library has several mappings; paths and inodes tell them apart from others' of the same name.
+ */
 static int is_new(struct kgi_walk *walk, const struct kgi_mapping *m)
 {
     uint64_t key = m->inode * 0x9e3779b97f4a7c15u;

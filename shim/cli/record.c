@@ -1,9 +1,9 @@
 /*
- * A saved image that can be read only once: from a pipe, compressed, or inside another archive. Docker
- * writes manifest.json last, so the order of layers is not known when they come by. They are walked
- * as they come; the hashes of each are kept apart, and so are the paths of files that the visitor
- * read. At the end visitor->hidden is called for those that the finished image does not have. Paths
- * name the layer, but not the image or platform.
+ * A saved image that can be read only once: from a pipe, compressed, or inside another archive.
+ * Docker writes manifest.json last, so the order of layers is not known when they come by. They are
+ * walked as they come; the hashes of each are kept apart, and so are the paths of files that the
+ * visitor read. At the end visitor->hidden is called for those that the finished image does not
+ * have. Paths name the layer, but not the image or platform.
  *
  * What begins like an image and turns out to be none has been walked as any other tar.
  */
@@ -13,13 +13,13 @@
 #include <stdlib.h>
 
 struct kept {
-    char *path, *name;       /* as shown; in its layer */
-    struct kgi_names links;  /* its other names in the layer */
+    char *path, *name;      /* as shown; in its layer */
+    struct kgi_names links; /* its other names in the layer */
 };
 
 struct recorded {
-    char *member;            /* of the outer tar */
-    char *link;              /* no layer of its own, but this member's */
+    char *member; /* of the outer tar */
+    char *link;   /* no layer of its own, but this member's */
     struct kgi_keys keys;
     struct kept *kept;
     size_t kept_count, kept_room;
@@ -34,12 +34,12 @@ struct kgi_record {
     struct kgi_walk *walk;
     const struct kgi_node *node;
     struct kgi_record *outer;
-    bool over;               /* it is no image */
+    bool over; /* it is no image */
     struct recorded *layers;
     size_t layer_count;
     struct text *texts;
     size_t text_count, text_bytes;
-    const char *at;          /* the member of the layer at hand; NULL outside layers */
+    const char *at; /* the member of the layer at hand; NULL outside layers */
 };
 
 struct kgi_record *kgi_record_new(struct kgi_walk *walk, const struct kgi_node *node)
@@ -188,7 +188,8 @@ static int record_link(struct kgi_record *r, const struct kgi_member *m)
     return l && (l->link = kgi_image_link(m)) ? 0 : -ENOMEM;
 }
 
-int kgi_record_member(struct kgi_record *r, struct kgi_archive *x, const struct kgi_member *m, bool *is)
+int kgi_record_member(struct kgi_record *r, struct kgi_archive *x, const struct kgi_member *m,
+                      bool *is)
 {
     struct offered offered = {r, m->name};
 
@@ -262,7 +263,8 @@ static int record_image(struct kgi_record *r, const struct kgi_image *image)
             mark_shown(l, &above);
             error = kgi_keys_merge(&above, &l->keys);
         } else if (!kgi_layer_repeats(image, i)) {
-            kgi_walk_error(r->walk, r->node->path, "%s: a layer that is not there", image->layers[i]);
+            kgi_walk_error(r->walk, r->node->path, "%s: a layer that is not there",
+                           image->layers[i]);
         }
     }
     kgi_set_free(&above);

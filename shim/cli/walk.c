@@ -1,10 +1,11 @@
 /*
  * Paths and folders.
  *
- * A folder is walked in the order of its names, so that two runs print the same. Symbolic links wait
- * until all that has a name of its own is done: a library is then shown under its real name, and
- * most links (libx.so -> libx.so.1) lead to what was met already. Each file and folder is walked
- * once, known by device and inode: loops, hard links and links to one's own parents end there.
+ * A folder is walked in the order of its names, so that two runs print the same. Symbolic links
+ * wait until all that has a name of its own is done: a library is then shown under its real name,
+ * and most links (libx.so -> libx.so.1) lead to what was met already. Each file and folder is
+ * walked once, known by device and inode: loops, hard links and links to one's own parents end
+ * there.
  *
  * What lies on pseudo file systems (/proc, /sys) is left out: it has no end, and reading it has
  * effects. FIFOs, sockets and device nodes are never opened.
@@ -20,7 +21,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* ---- what callers are told ------------------------------------------------------------------------- */
+/* ---- what callers are told ------------------------------------------------------------------ */
 
 char *kgi_format(const char *format, ...)
 {
@@ -62,7 +63,7 @@ void kgi_walk_note(struct kgi_walk *walk, const char *path, const char *format, 
     va_end(list);
 }
 
-/* ---- limits and progress ----------------------------------------------------------------------------- */
+/* ---- limits and progress -------------------------------------------------------------------- */
 
 void kgi_walk_skipped(struct kgi_walk *walk, uint64_t bytes)
 {
@@ -92,13 +93,14 @@ bool kgi_walk_out(struct kgi_walk *walk, const char *path, uint64_t bytes)
     if (walk->out < KGI_RATIO_FROM || (walk->out / KGI_RATIO <= in && walk->out < KGI_UNPACKED))
         return true;
     walk->bomb = true;
-    kgi_walk_error(walk, path, "unpacks to more than %s: %llu MiB from %llu KiB so far; not read on",
+    kgi_walk_error(walk, path,
+                   "unpacks to more than %s: %llu MiB from %llu KiB so far; not read on",
                    walk->out < KGI_UNPACKED ? "200 times its size" : "1 TiB",
                    (unsigned long long)(walk->out >> 20), (unsigned long long)(in >> 10));
     return false;
 }
 
-/* ---- one file ------------------------------------------------------------------------------------------ */
+/* ---- one file ------------------------------------------------------------------------------- */
 
 ssize_t kgi_stream_fill(struct kgi_stream *stream, void *buffer, size_t size)
 {
@@ -139,9 +141,14 @@ enum kgi_form kgi_archive_form(struct kgi_bytes start)
         size_t size;
         enum kgi_form form;
     } forms[] = {
-        {"PK\3\4", 4, KGI_ZIP},          {"PK\5\6", 4, KGI_ZIP},
-        {"!<arch>\n", 8, KGI_AR},        {"\x1f\x8b\x08", 3, KGI_PACKED},
-        {"\x28\xb5\x2f\xfd", 4, KGI_PACKED}, {"\xfd" "7zXZ\0", 6, KGI_PACKED},
+        {"PK\3\4", 4, KGI_ZIP},
+        {"PK\5\6", 4, KGI_ZIP},
+        {"!<arch>\n", 8, KGI_AR},
+        {"\x1f\x8b\x08", 3, KGI_PACKED},
+        {"\x28\xb5\x2f\xfd", 4, KGI_PACKED},
+        {"\xfd"
+         "7zXZ\0",
+         6, KGI_PACKED},
         {"BZh", 3, KGI_PACKED},
     };
 
@@ -269,7 +276,8 @@ int kgi_walk_fd(struct kgi_walk *walk, const char *path, int fd, bool named, kgi
     struct stat s;
     struct disk disk = {walk, fd, 0, 0};
     struct kgi_stream stream = {disk_read, &disk, disk_skip};
-    struct kgi_node node = {.path = path, .inner = path, .stream = &stream, .fd = fd, .named = named};
+    struct kgi_node node = {
+        .path = path, .inner = path, .stream = &stream, .fd = fd, .named = named};
 
     if (fstat(fd, &s) < 0 || lseek(fd, 0, SEEK_SET) < 0) {
         kgi_walk_error(walk, path, "cannot be read: %s", strerror(errno));
@@ -303,12 +311,13 @@ int kgi_walk_stream(const char *path, struct kgi_stream *stream, const struct kg
     struct kgi_walk walk = {.visitor = visitor};
     struct counted counted = {&walk, stream};
     struct kgi_stream counting = {counted_read, &counted, NULL};
-    struct kgi_node node = {.path = path, .inner = path, .stream = &counting, .fd = -1, .named = true};
+    struct kgi_node node = {
+        .path = path, .inner = path, .stream = &counting, .fd = -1, .named = true};
 
     return walk_start(&walk, &node, kgi_use_node, NULL);
 }
 
-/* ---- folders --------------------------------------------------------------------------------------------- */
+/* ---- folders -------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {
@@ -343,9 +352,9 @@ static int list(struct kgi_walk *walk, const char *path, int fd, struct kgi_name
 static bool is_pseudo(int fd)
 {
     static const uint64_t types[] = {
-        0x9fa0 /* proc */,       0x62656572 /* sysfs */,   0x27e0eb /* cgroup */,
-        0x63677270 /* cgroup2 */, 0x64626720 /* debugfs */, 0x74726163 /* tracefs */,
-        0x1cd1 /* devpts */,     0x73636673 /* securityfs */, 0xcafe4a11 /* bpf */,
+        0x9fa0 /* proc */,        0x62656572 /* sysfs */,      0x27e0eb /* cgroup */,
+        0x63677270 /* cgroup2 */, 0x64626720 /* debugfs */,    0x74726163 /* tracefs */,
+        0x1cd1 /* devpts */,      0x73636673 /* securityfs */, 0xcafe4a11 /* bpf */,
     };
     struct statfs s;
 
@@ -387,7 +396,8 @@ static int walk_opened(struct kgi_walk *walk, const char *path, int fd, int dept
     return stop;
 }
 
-static int walk_entry(struct kgi_walk *walk, const char *path, int folder, const char *name, int depth)
+static int walk_entry(struct kgi_walk *walk, const char *path, int folder, const char *name,
+                      int depth)
 {
     struct stat s;
 
@@ -427,7 +437,8 @@ static int walk_folder(struct kgi_walk *walk, const char *path, int fd, int dept
     const char *slash = length && path[length - 1] == '/' ? "" : "/";
 
     if (is_pseudo(fd)) {
-        (depth ? kgi_walk_note : kgi_walk_error)(walk, path, "a file system without files: skipped");
+        (depth ? kgi_walk_note : kgi_walk_error)(walk, path,
+                                                 "a file system without files: skipped");
         return 0;
     }
     if (depth > KGI_FOLDERS) {
@@ -435,7 +446,8 @@ static int walk_folder(struct kgi_walk *walk, const char *path, int fd, int dept
         return 0;
     }
     int stop = list(walk, path, fd, &names);
-    if (stop == 0 && !walk->measuring && (has(&names, "index.json") || has(&names, "manifest.json")))
+    if (stop == 0 && !walk->measuring &&
+        (has(&names, "index.json") || has(&names, "manifest.json")))
         stop = kgi_image_walk_folder(walk, path, fd, &is_image);
     for (size_t i = 0; i < names.count && stop == 0 && !is_image; i++) {
         char *child = kgi_format("%s%s%s", path, slash, names.at[i]);

@@ -1,7 +1,7 @@
 /*
  * The walk's own interfaces: paths and folders (walk.c), archives (archive.c), saved images
- * (layers.c, record.c; image.h) and their documents (oci.c), processes (process.c). The command sees
- * only kgi_walk and kgi_walk_process of cli.h.
+ * (layers.c, record.c; image.h) and their documents (oci.c), processes (process.c). The command
+ * sees only kgi_walk and kgi_walk_process of cli.h.
  */
 #ifndef KGI_WALK_H
 #define KGI_WALK_H
@@ -10,18 +10,18 @@
 
 /* Limits. What goes beyond one is named in an error and left out; the rest is still walked. */
 enum {
-    KGI_START = 4096,           /* bytes shown of each file: tar's magic is at 257, PTX has a head */
-    KGI_DEPTH = 8,              /* archives inside archives: image, layer, wheel make three */
-    KGI_FOLDERS = 256,          /* folders inside folders; each holds a descriptor */
-    KGI_NAME = 4096,            /* bytes of a member's name */
-    KGI_ENTRIES = 10 << 20,     /* members of all archives of one file */
-    KGI_JSON = 1 << 20,         /* bytes of a manifest */
-    KGI_RATIO = 200,            /* unpacked : packed; real archives stay below 20 */
+    KGI_START = 4096,       /* bytes shown of each file: tar's magic is at 257, PTX has a head */
+    KGI_DEPTH = 8,          /* archives inside archives: image, layer, wheel make three */
+    KGI_FOLDERS = 256,      /* folders inside folders; each holds a descriptor */
+    KGI_NAME = 4096,        /* bytes of a member's name */
+    KGI_ENTRIES = 10 << 20, /* members of all archives of one file */
+    KGI_JSON = 1 << 20,     /* bytes of a manifest */
+    KGI_RATIO = 200,        /* unpacked : packed; real archives stay below 20 */
 };
 #define KGI_RATIO_FROM ((uint64_t)1 << 30) /* below this much output no ratio is a bomb */
 #define KGI_UNPACKED ((uint64_t)1 << 40)   /* of one file, whatever the ratio */
 
-/* ---- set.c: small containers ----------------------------------------------------------------------- */
+/* ---- set.c: small containers ---------------------------------------------------------------- */
 
 /* A set of 64-bit keys; zero-initialised. Key 0 is never in it. */
 struct kgi_set {
@@ -42,7 +42,7 @@ struct kgi_names {
 int kgi_names_add(struct kgi_names *names, char *name);
 void kgi_names_free(struct kgi_names *names);
 
-/* ---- walk.c ------------------------------------------------------------------------------------------- */
+/* ---- walk.c --------------------------------------------------------------------------------- */
 
 struct kgi_walk {
     const struct kgi_visitor *visitor;
@@ -61,12 +61,12 @@ struct kgi_walk {
 /* A file's contents, wherever they come from. */
 struct kgi_node {
     const char *path, *inner;
-    struct kgi_bytes start;    /* its first bytes, taken from stream already */
+    struct kgi_bytes start; /* its first bytes, taken from stream already */
     struct kgi_stream *stream;
-    uint64_t size;             /* 0 when not known */
-    int fd;                    /* of a file on disk, stream's own; or -1 */
-    int depth;                 /* in how many archives it lies */
-    bool named;                /* the user asked for this very file */
+    uint64_t size; /* 0 when not known */
+    int fd;        /* of a file on disk, stream's own; or -1 */
+    int depth;     /* in how many archives it lies */
+    bool named;    /* the user asked for this very file */
 };
 
 /* The contents of one file: an archive is walked, anything else given to the visitor. 0; or what
@@ -84,8 +84,8 @@ void kgi_walk_error(struct kgi_walk *walk, const char *path, const char *format,
     __attribute__((format(printf, 3, 4)));
 void kgi_walk_note(struct kgi_walk *walk, const char *path, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Counts bytes read from the file on disk, and bytes of it skipped; and bytes unpacked, at any depth:
- * false when that is more than a sane archive holds, and was said. */
+/* Counts bytes read from the file on disk, and bytes of it skipped; and bytes unpacked, at any
+ * depth: false when that is more than a sane archive holds, and was said. */
 void kgi_walk_in(struct kgi_walk *walk, uint64_t bytes);
 void kgi_walk_skipped(struct kgi_walk *walk, uint64_t bytes);
 bool kgi_walk_out(struct kgi_walk *walk, const char *path, uint64_t bytes);
@@ -98,17 +98,17 @@ enum kgi_form { KGI_NO_ARCHIVE, KGI_ZIP, KGI_AR, KGI_TAR, KGI_PACKED };
 /* What the first bytes say; KGI_PACKED: gzip, zstd, xz or bzip2, in which a tar may be. */
 enum kgi_form kgi_archive_form(struct kgi_bytes start);
 
-/* ---- archive.c ------------------------------------------------------------------------------------------ */
+/* ---- archive.c ------------------------------------------------------------------------------ */
 
 /* One archive being read. */
 struct kgi_archive;
 /* A member; valid until the next one. */
 struct kgi_member {
-    char *name;                /* without "./" and "//"; never starts with a slash */
-    char *link;                /* target of a symbolic or hard link, as it stands there, or NULL */
+    char *name; /* without "./" and "//"; never starts with a slash */
+    char *link; /* target of a symbolic or hard link, as it stands there, or NULL */
     bool regular, folder, hard;
-    uint64_t size;             /* 0 when not known */
-    uint64_t place;            /* offset of its header in the (unpacked) archive */
+    uint64_t size;  /* 0 when not known */
+    uint64_t place; /* offset of its header in the (unpacked) archive */
 };
 /* Opens the archive of a node, which must outlive it; NULL when there is no memory. from: where to
  * start in node->fd. A quiet one does not say what is wrong. */
@@ -120,27 +120,31 @@ int kgi_archive_next(struct kgi_archive *archive, struct kgi_member *member);
 /* Sets start and stream of out to the contents of the member at hand; false when it has none. */
 bool kgi_archive_content(struct kgi_archive *archive, struct kgi_node *out);
 /* Gives the contents of the member at hand, which lies at path, to the walk or to use. */
-int kgi_archive_visit(struct kgi_archive *archive, const char *path, const char *inner, kgi_use *use,
-                      void *context);
+int kgi_archive_visit(struct kgi_archive *archive, const char *path, const char *inner,
+                      kgi_use *use, void *context);
 /* Whether all that was there could be read. */
 bool kgi_archive_whole(const struct kgi_archive *archive);
 void kgi_archive_close(struct kgi_archive *archive);
 /* Walks all members of an archive. */
 int kgi_archive_walk(struct kgi_walk *walk, const struct kgi_node *node, enum kgi_form form);
 
-/* ---- oci.c: the documents of images ---------------------------------------------------------------------- */
+/* ---- oci.c: the documents of images --------------------------------------------------------- */
 
 /* An image as a document describes it. All strings are the document's own memory. */
 struct kgi_image {
-    char *name, *platform;   /* "app:1", "linux/arm64/v8", or NULL */
-    char *blob;              /* an index: the member that holds the manifest (or another index) */
-    char *config;            /* a manifest: the member that holds the configuration, or NULL */
-    char **layers;           /* bottom first: members "blobs/sha256/..." or "ab12.../layer.tar" */
+    char *name, *platform; /* "app:1", "linux/arm64/v8", or NULL */
+    char *blob;            /* an index: the member that holds the manifest (or another index) */
+    char *config;          /* a manifest: the member that holds the configuration, or NULL */
+    char **layers;         /* bottom first: members "blobs/sha256/..." or "ab12.../layer.tar" */
     size_t layer_count;
-    bool other;              /* not a file system: an attestation, a chart, a signature */
+    bool other; /* not a file system: an attestation, a chart, a signature */
 };
-enum kgi_document_kind { KGI_DOCUMENT_OTHER, KGI_DOCUMENT_INDEX, KGI_DOCUMENT_MANIFEST,
-                         KGI_DOCUMENT_DOCKER };
+enum kgi_document_kind {
+    KGI_DOCUMENT_OTHER,
+    KGI_DOCUMENT_INDEX,
+    KGI_DOCUMENT_MANIFEST,
+    KGI_DOCUMENT_DOCKER
+};
 struct kgi_document {
     enum kgi_document_kind kind;
     struct kgi_image *images;
@@ -153,17 +157,17 @@ void kgi_document_free(struct kgi_document *document);
 /* "linux/arm64/v8" of an image configuration, for free(); NULL when it does not say. */
 char *kgi_document_platform(struct kgi_bytes json);
 
-/* ---- layers.c: docker save and OCI layouts ----------------------------------------------------------------- */
+/* ---- layers.c: docker save and OCI layouts -------------------------------------------------- */
 
-/* Walks a saved image: a tar that can seek, or a folder with an index.json or manifest.json. *is says
- * whether it was one; if not, nothing was shown to the visitor. */
+/* Walks a saved image: a tar that can seek, or a folder with an index.json or manifest.json. *is
+ * says whether it was one; if not, nothing was shown to the visitor. */
 int kgi_image_walk_tar(struct kgi_walk *walk, const struct kgi_node *node, bool *is);
 int kgi_image_walk_folder(struct kgi_walk *walk, const char *path, int fd, bool *is);
 
-/* ---- record.c: the same, where a layer can be read only once ------------------------------------------------ */
+/* ---- record.c: the same, where a layer can be read only once -------------------------------- */
 
-/* A tar that may be a saved image but can be read only once: its layers are walked as they come, and
- * what the finished image hides is taken back with visitor->hidden. */
+/* A tar that may be a saved image but can be read only once: its layers are walked as they come,
+ * and what the finished image hides is taken back with visitor->hidden. */
 struct kgi_record;
 struct kgi_record *kgi_record_new(struct kgi_walk *walk, const struct kgi_node *node);
 /* Offers the member at hand; *is says whether it is part of an image, and was walked. */
@@ -174,12 +178,12 @@ int kgi_record_read(struct kgi_record *record, const char *path);
 /* Says what is hidden, and frees the record. */
 int kgi_record_end(struct kgi_record *record);
 
-/* ---- process.c ------------------------------------------------------------------------------------------------ */
+/* ---- process.c ------------------------------------------------------------------------------ */
 
 struct kgi_mapping {
-    char range[64];              /* as map_files names it: "7f12000-7f34000" */
+    char range[64]; /* as map_files names it: "7f12000-7f34000" */
     unsigned long long inode;
-    char *path;                  /* in the line, which is changed */
+    char *path; /* in the line, which is changed */
     bool deleted;
 };
 /* A line of /proc/PID/maps; false when no file is mapped there. */

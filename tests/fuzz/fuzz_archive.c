@@ -1,6 +1,7 @@
 /*
- * Any bytes as a file of the walk: archives, images, and what lies in them. Twice: as a stream, and as a
- * file that can seek, for which a zip's directory and a saved image's layers are found another way.
+ * Any bytes as a file of the walk: archives, images, and what lies in them. Twice: as a stream, and
+ * as a file that can seek, for which a zip's directory and a saved image's layers are found another
+ * way.
  */
 #include "exercise.h"
 #include "cli/walk.h"
@@ -25,7 +26,8 @@ static int on_file(void *context, const char *path, const char *inner, struct kg
     PROMISE(kgi_archive_form(start) == KGI_NO_ARCHIVE);
     met->files++;
     met->bytes += start.size;
-    while ((n = stream->read(stream->context, buffer, sizeof buffer)) > 0 && met->bytes < met->limit)
+    while ((n = stream->read(stream->context, buffer, sizeof buffer)) > 0 &&
+           met->bytes < met->limit)
         met->bytes += (size_t)n;
     PROMISE(n <= (ssize_t)sizeof buffer);
     return met->bytes < met->limit ? 0 : 77; /* the fuzzer's time is better spent */

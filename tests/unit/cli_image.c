@@ -52,20 +52,20 @@ static struct made top(int filter)
 /* What the two make, P standing for the path of the image, T and B for the layers'. */
 #define FINISHED(P, T, B)                                                                          \
     P T "!/usr/replaced = new\n" P T "!/emptied/new = n\n" P T "!/became_a_file = b\n" P B         \
-      "!/usr/removed_not = stays\n" P B "!/usr/stays = s\n" P B "!/kept/k = k\n" P B               \
-      "!/venv/lib = linked\n"
+        "!/usr/removed_not = stays\n" P B "!/usr/stays = s\n" P B "!/kept/k = k\n" P B             \
+        "!/venv/lib = linked\n"
 
 /* The same, when layers come by only once. */
 #define STREAMED(P, T, B)                                                                          \
     P B "!/usr/replaced = old\n" P B "!/usr/removed = r\n" P B "!/usr/removed_not = stays\n" P B   \
-      "!/usr/stays = s\n" P B "!/emptied/old = o\n" P B "!/emptied/deep/old = o\n" P B             \
-      "!/cache/lib = linked\n" P B "!/became_a_file/f = f\n" P B "!/became_a_folder = f\n" P B     \
-      "!/kept/k = k\n" P T "!/usr/replaced = new\n" P T "!/emptied/new = n\n" P T                  \
-      "!/became_a_file = b\n"
+        "!/usr/stays = s\n" P B "!/emptied/old = o\n" P B "!/emptied/deep/old = o\n" P B           \
+        "!/cache/lib = linked\n" P B "!/became_a_file/f = f\n" P B "!/became_a_folder = f\n" P B   \
+        "!/kept/k = k\n" P T "!/usr/replaced = new\n" P T "!/emptied/new = n\n" P T                \
+        "!/became_a_file = b\n"
 #define HIDDEN(P, B)                                                                               \
     P B "!/usr/replaced hidden\n" P B "!/usr/removed hidden\n" P B "!/emptied/old hidden\n" P B    \
-      "!/emptied/deep/old hidden\n" P B "!/became_a_file/f hidden\n" P B                           \
-      "!/became_a_folder hidden\n"
+        "!/emptied/deep/old hidden\n" P B "!/became_a_file/f hidden\n" P B                         \
+        "!/became_a_folder hidden\n"
 
 static void store_items(const char *folder, const struct item *items, size_t count)
 {
@@ -113,9 +113,9 @@ static void docker(void **state)
         {DIGEST_1 "/layer.tar", 'f', top(ARCHIVE_FILTER_NONE)},
         LINK_OF(DIGEST_2 "/layer.tar", 's', "../" DIGEST_0 "/layer.tar"),
         FILE_OF(DIGEST_C ".json", "{}"),
-        FILE_OF("manifest.json", "[{\"Config\":\"" DIGEST_C ".json\",\"RepoTags\":[\"app:1\"],"
-                                 "\"Layers\":[\"" DIGEST_2 "/layer.tar\",\"" DIGEST_1
-                                 "/layer.tar\"]}]"),
+        FILE_OF("manifest.json",
+                "[{\"Config\":\"" DIGEST_C ".json\",\"RepoTags\":[\"app:1\"],"
+                "\"Layers\":[\"" DIGEST_2 "/layer.tar\",\"" DIGEST_1 "/layer.tar\"]}]"),
         FILE_OF("repositories", "{}"),
     };
     struct made tar = PACK(TAR, NONE, items);
@@ -123,8 +123,8 @@ static void docker(void **state)
     (void)state;
     store("t", tar);
     expect_path("t", FINISHED("t!", "111111111111", "222222222222"));
-    expect_stream(tar, "-!/" DIGEST_0 "/VERSION = 1.0\n" STREAMED("-!", "111111111111", "000000000000")
-                           HIDDEN("-!", "000000000000"));
+    expect_stream(tar, "-!/" DIGEST_0 "/VERSION = 1.0\n" STREAMED(
+                           "-!", "111111111111", "000000000000") HIDDEN("-!", "000000000000"));
 }
 
 static struct made one_file(const char *name)
@@ -134,24 +134,31 @@ static struct made one_file(const char *name)
     return pack(ARCHIVE_FORMAT_TAR, ARCHIVE_FILTER_NONE, items, 1);
 }
 
-/* An index of indexes; a platform that is not there; an attestation; the same image under two names. */
+/* An index of indexes; a platform that is not there; an attestation; the same image under two
+ * names. */
 static void platforms(void **state)
 {
     struct item items[] = {
         FILE_OF("index.json",
-                "{\"manifests\":[" DESCRIPTOR(DIGEST_C, ",\"annotations\":{\"io.containerd.image.name\":"
-                                                        "\"app:1\"}") ","
-                DESCRIPTOR(DIGEST_C, ",\"annotations\":{\"io.containerd.image.name\":\"app:2\"}") "]}"),
-        FILE_OF(BLOB(DIGEST_C),
-                "{\"manifests\":["
-                DESCRIPTOR(DIGEST_A, ",\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}") ","
-                DESCRIPTOR(DIGEST_B, "") ","
-                DESCRIPTOR(DIGEST_4, ",\"platform\":{\"os\":\"linux\",\"architecture\":\"s390x\"}") ","
-                DESCRIPTOR(DIGEST_3, ",\"platform\":{\"os\":\"unknown\",\"architecture\":\"unknown\"}")
-                "]}"),
+                "{\"manifests\":[" DESCRIPTOR(
+                    DIGEST_C,
+                    ",\"annotations\":{\"io.containerd.image.name\":"
+                    "\"app:1\"}") "," DESCRIPTOR(DIGEST_C, ",\"annotations\":{\"io.containerd."
+                                                           "image.name\":\"app:2\"}") "]}"),
+        FILE_OF(
+            BLOB(DIGEST_C),
+            "{\"manifests\":[" DESCRIPTOR(DIGEST_A, ",\"platform\":{\"os\":\"linux\","
+                                                    "\"architecture\":\"amd64\"}") "," DESCRIPTOR(
+                DIGEST_B, "") "," DESCRIPTOR(DIGEST_4,
+                                             ",\"platform\":{\"os\":\"linux\",\"architecture\":"
+                                             "\"s390x\"}") "," DESCRIPTOR(DIGEST_3,
+                                                                          ",\"platform\":{\"os\":"
+                                                                          "\"unknown\","
+                                                                          "\"architecture\":"
+                                                                          "\"unknown\"}") "]}"),
         FILE_OF(BLOB(DIGEST_A), MANIFEST(DESCRIPTOR(DIGEST_0, ""))),
-        FILE_OF(BLOB(DIGEST_B), "{\"config\":" DESCRIPTOR(DIGEST_2, "") ",\"layers\":["
-                                DESCRIPTOR(DIGEST_1, "") "]}"),
+        FILE_OF(BLOB(DIGEST_B), "{\"config\":" DESCRIPTOR(DIGEST_2, "") ",\"layers\":[" DESCRIPTOR(
+                                    DIGEST_1, "") "]}"),
         FILE_OF(BLOB(DIGEST_2), "{\"os\":\"linux\",\"architecture\":\"arm64\",\"variant\":\"v8\"}"),
         FILE_OF(BLOB(DIGEST_3), MANIFEST(DESCRIPTOR(DIGEST_2, ",\"mediaType\":"
                                                               "\"application/vnd.in-toto+json\""))),
@@ -174,12 +181,14 @@ static void platforms(void **state)
     free(log.at);
 }
 
-/* A layer that empties the root. */
+/* A layer that empties the root; an image that is not there. */
 static void emptied(void **state)
 {
-    struct made high = PACK(TAR, NONE, ((struct item[]){FILE_OF(".wh..wh..opq", ""), FILE_OF("n", "n")}));
+    struct made high =
+        PACK(TAR, NONE, ((struct item[]){FILE_OF(".wh..wh..opq", ""), FILE_OF("n", "n")}));
     struct item items[] = {
-        FILE_OF("index.json", "{\"manifests\":[" DESCRIPTOR(DIGEST_A, "") "]}"),
+        FILE_OF("index.json",
+                "{\"manifests\":[" DESCRIPTOR(DIGEST_A, "") "," DESCRIPTOR(DIGEST_B, "") "]}"),
         FILE_OF(BLOB(DIGEST_A), MANIFEST(DESCRIPTOR(DIGEST_0, "") "," DESCRIPTOR(DIGEST_1, ""))),
         {BLOB(DIGEST_0), 'f', bottom(ARCHIVE_FILTER_NONE)},
         {BLOB(DIGEST_1), 'f', high},
@@ -187,14 +196,16 @@ static void emptied(void **state)
 
     (void)state;
     store("t", PACK(TAR, NONE, items));
-    expect_path("t", "t!sha256:111111111111!/n = n\n");
+    expect_path("t", "t ! " BLOB(DIGEST_B) ": named by an index, but not there\n"
+                                           "t!sha256:111111111111!/n = n\n");
 }
 
 /* A wheel in a layer; an image inside an image. */
 static void nested(void **state)
 {
     struct made wheel = PACK(ZIP, NONE, ((struct item[]){FILE_OF("pkg/ext.so", "code")}));
-    struct made low = PACK(TAR, NONE, ((struct item[]){{"w.whl", 'f', wheel}, {"v.whl", 'f', wheel}}));
+    struct made low =
+        PACK(TAR, NONE, ((struct item[]){{"w.whl", 'f', wheel}, {"v.whl", 'f', wheel}}));
     struct made high = PACK(TAR, NONE, ((struct item[]){FILE_OF(".wh.v.whl", "")}));
     struct item items[] = {
         {BLOB(DIGEST_1), 'f', high},
@@ -251,9 +262,9 @@ static void damaged(void **state)
 {
     struct item items[] = {
         FILE_OF("index.json", "{\"manifests\":[" DESCRIPTOR(DIGEST_A, "") "]}"),
-        FILE_OF(BLOB(DIGEST_A), MANIFEST(DESCRIPTOR(DIGEST_0, "") "," DESCRIPTOR(DIGEST_1, "") ","
-                                         DESCRIPTOR(DIGEST_2, "") "," DESCRIPTOR(DIGEST_1, "") ","
-                                         DESCRIPTOR(DIGEST_0, ""))),
+        FILE_OF(BLOB(DIGEST_A),
+                MANIFEST(DESCRIPTOR(DIGEST_0, "") "," DESCRIPTOR(DIGEST_1, "") "," DESCRIPTOR(
+                    DIGEST_2, "") "," DESCRIPTOR(DIGEST_1, "") "," DESCRIPTOR(DIGEST_0, ""))),
         {BLOB(DIGEST_0), 'f', one_file("whole")},
         FILE_OF(BLOB(DIGEST_1), "no tar at all"),
     };
@@ -268,7 +279,7 @@ static void damaged(void **state)
     tar.size = 1500; /* in the layer */
     store("t", tar);
     expect_path("t", "t ! \"" BLOB(DIGEST_0) "\": Truncated tar archive, at byte 1500; "
-                     "the rest is not read\n");
+                                             "the rest is not read\n");
 }
 
 /* A web application's manifest.json makes no image of a folder. */
@@ -303,7 +314,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, enter_folder, leave_folder)
-        T(layout), T(docker), T(platforms), T(emptied), T(nested), T(broken), T(damaged), T(no_image), T(outside),
+        T(layout), T(docker),  T(platforms), T(emptied), T(nested),
+        T(broken), T(damaged), T(no_image),  T(outside),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

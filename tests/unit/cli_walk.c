@@ -162,8 +162,9 @@ static void ar(void **state)
                               "two\n"
                               "three.o/        0           0     0     644     1         `\n"
                               "3\n";
-    struct made made = PACK(AR_BSD, NONE, ((struct item[]){FILE_OF("one.o", "1"),
-                                                           FILE_OF("a_long_name_of_an_object", "2")}));
+    struct made made =
+        PACK(AR_BSD, NONE,
+             ((struct item[]){FILE_OF("one.o", "1"), FILE_OF("a_long_name_of_an_object", "2")}));
 
     (void)state;
     store("lib.a", made);
@@ -215,7 +216,7 @@ static void nested_too_deep(void **state)
                         "-!/b = b\n");
 }
 
-static char noise[20000]; /* longer than what a visitor is shown at first */
+static char noise[20000];                        /* longer than what a visitor is shown at first */
 #define NOISE "iyiayedqpeewacbazlzdhhqkwpqfkejq" /* as it begins */
 
 static void make_noise(void)
@@ -247,42 +248,49 @@ static void damaged(void **state)
     (void)state;
     make_noise();
     made = with_noise(ARCHIVE_FORMAT_TAR, ARCHIVE_FILTER_NONE);
-    expect_cut(made, 10000, "cut!/a = 1\n"
-                            "cut ! \"b\": Truncated tar archive, at byte 10000; the rest is not read\n"
-                            "cut!/b = " NOISE "... 4096, Bad message\n");
+    expect_cut(made, 10000,
+               "cut!/a = 1\n"
+               "cut ! \"b\": Truncated tar archive, at byte 10000; the rest is not read\n"
+               "cut!/b = " NOISE "... 4096, Bad message\n");
     struct item wheel[] = {{"w.whl", 'f', with_noise(ARCHIVE_FORMAT_ZIP, ARCHIVE_FILTER_NONE)}};
     made = PACK(TAR, NONE, wheel);
-    expect_cut(made, 9000, "cut!/w.whl!/a = 1\n"
-                           "cut ! \"w.whl\": Truncated tar archive, at byte 9000; "
-                           "the rest is not read\n"
-                           "cut!/w.whl!/b = " NOISE "... 4096, Bad message\n");
+    expect_cut(made, 9000,
+               "cut!/w.whl!/a = 1\n"
+               "cut ! \"w.whl\": Truncated tar archive, at byte 9000; "
+               "the rest is not read\n"
+               "cut!/w.whl!/b = " NOISE "... 4096, Bad message\n");
     made = with_noise(ARCHIVE_FORMAT_TAR, ARCHIVE_FILTER_GZIP);
     expect_cut(made, 6000, "cut ! truncated gzip input, at byte 6000; the rest is not read\n");
     made = with_noise(ARCHIVE_FORMAT_ZIP, ARCHIVE_FILTER_NONE);
-    expect_cut(made, 6000, "cut ! a zip without an end record, as if cut off: read from member to member\n"
-                           "cut!/a = 1\n"
-                           "cut ! \"b\": cut off, at byte 6000; the rest is not read\n"
-                           "cut!/b = " NOISE "... 9096, Bad message\n");
+    expect_cut(made, 6000,
+               "cut ! a zip without an end record, as if cut off: read from member to member\n"
+               "cut!/a = 1\n"
+               "cut ! \"b\": cut off, at byte 6000; the rest is not read\n"
+               "cut!/b = " NOISE "... 9096, Bad message\n");
     made = with_noise(ARCHIVE_FORMAT_ZIP, ARCHIVE_FILTER_NONE);
     made.at[made.size - 22 + 16] ^= 1; /* where the directory starts */
-    expect_cut(made, made.size, "cut ! no directory at byte 12696, where the end record says: "
-                                "read from member to member\n"
-                                "cut!/a = 1\n"
-                                "cut!/b = " NOISE "... 20000\n");
+    expect_cut(made, made.size,
+               "cut ! no directory at byte 12696, where the end record says: "
+               "read from member to member\n"
+               "cut!/a = 1\n"
+               "cut!/b = " NOISE "... 20000\n");
     made = with_noise(ARCHIVE_FORMAT_ZIP, ARCHIVE_FILTER_NONE);
     made.at[5000] ^= 1;
-    expect_cut(made, made.size, "cut!/a = 1\n"
-                                "cut ! \"b\": ZIP bad CRC: 0x9ec7b8b3 should be 0xb18a4777, "
-                                "at byte 12681\n");
+    expect_cut(made, made.size,
+               "cut!/a = 1\n"
+               "cut ! \"b\": ZIP bad CRC: 0x9ec7b8b3 should be 0xb18a4777, "
+               "at byte 12681\n");
     made = PACK(TAR, NONE, three);
     made.at[512 + 148] ^= 1; /* the second header's checksum */
-    expect_cut(made, made.size, "cut ! after \"lib\": Damaged tar archive, at byte 1024\n"
-                                "cut!/../../etc/passwd = second\n"
-                                "cut!/lib/\303\251.so = third\n");
+    expect_cut(made, made.size,
+               "cut ! after \"lib\": Damaged tar archive, at byte 1024\n"
+               "cut!/../../etc/passwd = second\n"
+               "cut!/lib/\303\251.so = third\n");
     made = with_noise(ARCHIVE_FORMAT_TAR, ARCHIVE_FILTER_NONE);
     memcpy(made.at + 512 + 512 + 124, "77777777777", 11); /* a lying size: 8 GiB */
-    expect_cut(made, made.size, "cut!/a = 1\n"
-                                "cut ! after \"a\": Damaged tar archive, at byte 1536\n");
+    expect_cut(made, made.size,
+               "cut!/a = 1\n"
+               "cut ! after \"a\": Damaged tar archive, at byte 1536\n");
 }
 
 /* What nobody reads is skipped, and yet found missing. */
@@ -298,14 +306,15 @@ static void cut_while_skipping(void **state)
     store("t", made);
     assert_int_equal(kgi_walk("t", &v), 0);
     fclose(log.to);
-    assert_string_equal(log.at, "t!/a =  of 1048576\n"
-                                "t ! \"a\": Truncated input file (needed 1048576 bytes, only 499488 "
-                                "available), at byte 500000; the rest is not read\n");
+    assert_string_equal(log.at,
+                        "t!/a =  of 1048576\n"
+                        "t ! \"a\": Truncated input file (needed 1048576 bytes, only 499488 "
+                        "available), at byte 500000; the rest is not read\n");
     free(log.at);
     free(items[0].content.at);
 }
 
-/* ---- limits ---------------------------------------------------------------------------------------------- */
+/* ---- limits --------------------------------------------------------------------------------- */
 
 /* 1.2 GiB of zeros in some 40 KB. */
 static void bomb(void **state)
@@ -318,7 +327,8 @@ static void bomb(void **state)
 
     (void)state;
     assert_int_equal(mkdir("d", 0755), 0);
-    assert_int_equal(archive_write_set_format_pax_restricted(a) | archive_write_add_filter_zstd(a), 0);
+    assert_int_equal(archive_write_set_format_pax_restricted(a) | archive_write_add_filter_zstd(a),
+                     0);
     assert_int_equal(archive_write_open_filename(a, "d/bomb"), 0);
     archive_entry_set_pathname(e, "zeros");
     archive_entry_set_filetype(e, AE_IFREG);
@@ -331,8 +341,9 @@ static void bomb(void **state)
     store("d/next", PACK(TAR, NONE, ((struct item[]){FILE_OF("a", "1")})));
     assert_int_equal(kgi_walk("d", &v), 0); /* nobody reads the zeros: they are passed over */
     fclose(log.to);
-    assert_non_null(strstr(log.at, "d/bomb!/zeros =  of 1258291200\n"
-                                   "d/bomb ! unpacks to more than 200 times its size: 1024 MiB from "));
+    assert_non_null(strstr(log.at,
+                           "d/bomb!/zeros =  of 1258291200\n"
+                           "d/bomb ! unpacks to more than 200 times its size: 1024 MiB from "));
     assert_non_null(strstr(log.at, "; not read on\nd/next!/a = 1 of 1\n"));
     free(log.at);
 
@@ -340,7 +351,8 @@ static void bomb(void **state)
     int fd = open("d/bomb", O_RDONLY);
     inner.size = (size_t)read(fd, inner.at, MADE);
     close(fd);
-    store("d/bomb", PACK(TAR, NONE, ((struct item[]){{"bomb", 'f', inner}, FILE_OF("behind", "b")})));
+    store("d/bomb",
+          PACK(TAR, NONE, ((struct item[]){{"bomb", 'f', inner}, FILE_OF("behind", "b")})));
     log = (struct log){.skip = true};
     v = visitor(&log);
     assert_int_equal(kgi_walk("d/bomb", &v), 0);
@@ -361,7 +373,7 @@ static void put_local(int fd, const char *name, uint32_t size, uint64_t large)
     put(fd, 0x04034b50, 4);
     put(fd, large ? 45 : 20, 2);
     for (int i = 0; i < 4; i++)
-        put(fd, 0, 2); /* flags, stored, time, date */
+        put(fd, 0, 2);                  /* flags, stored, time, date */
     put(fd, large ? 0 : 0x8cdc1683, 4); /* CRC of "x" */
     put(fd, large ? UINT32_MAX : size, 4);
     put(fd, large ? UINT32_MAX : size, 4);
@@ -444,7 +456,7 @@ static void large_zip(void **state)
     free(log.at);
 }
 
-/* ---- processes ------------------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------ */
 
 static void mapping_lines(void **state)
 {
@@ -452,7 +464,8 @@ static void mapping_lines(void **state)
         const char *line, *path;
         bool deleted;
     } lines[] = {
-        {"7f12a000-7f12b000 r-xp 00001000 fe:01 1234       /usr/lib/a b.so\n", "/usr/lib/a b.so", false},
+        {"7f12a000-7f12b000 r-xp 00001000 fe:01 1234       /usr/lib/a b.so\n", "/usr/lib/a b.so",
+         false},
         {"7f12a000-7f12b000 rw-p 00000000 00:01 5   /memfd:x (deleted)\n", "/memfd:x", true},
         {"7f12a000-7f12b000 rw-p 00000000 00:00 0 \n", NULL, false},
         {"7ffc0000-7ffd0000 rw-p 00000000 00:00 0    [stack]\n", NULL, false},
@@ -523,8 +536,21 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, enter_folder, leave_folder)
-        T(folders), T(progress), T(deep_folders), T(not_readable), T(tars), T(zips), T(ar), T(no_tar),
-        T(nested_too_deep), T(damaged), T(cut_while_skipping), T(bomb), T(large_zip), T(mapping_lines), T(process),
+        T(folders),
+        T(progress),
+        T(deep_folders),
+        T(not_readable),
+        T(tars),
+        T(zips),
+        T(ar),
+        T(no_tar),
+        T(nested_too_deep),
+        T(damaged),
+        T(cut_while_skipping),
+        T(bomb),
+        T(large_zip),
+        T(mapping_lines),
+        T(process),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,7 @@
 /*
- * For tests of the walk: archives made in memory with libarchive's writers, and a visitor that writes
- * down what it is told, one line each:
- *     PATH = first bytes          a file
- *     PATH ! text                 an error;   PATH ~ text   a note
- *     PATH hidden
+ * For tests of the walk: archives made in memory with libarchive's writers, and a visitor that
+ * writes down what it is told, one line each: PATH = first bytes          a file PATH ! text an
+ * error;   PATH ~ text   a note PATH hidden
  */
 #ifndef CLI_WALK_H
 #define CLI_WALK_H
@@ -39,9 +37,27 @@ struct item {
     char kind;
     struct made content; /* of a link: its target */
 };
-#define FILE_OF(name, string) {name, 'f', {(char *)(uintptr_t)string, sizeof string - 1}}
-#define LINK_OF(name, kind, target) {name, kind, {(char *)(uintptr_t)target, sizeof target - 1}}
-#define FOLDER_OF(name) {name, 'd', {NULL, 0}}
+#define FILE_OF(name, string)                                                                      \
+    {                                                                                              \
+        name, 'f',                                                                                 \
+        {                                                                                          \
+            (char *)(uintptr_t)string, sizeof string - 1                                           \
+        }                                                                                          \
+    }
+#define LINK_OF(name, kind, target)                                                                \
+    {                                                                                              \
+        name, kind,                                                                                \
+        {                                                                                          \
+            (char *)(uintptr_t)target, sizeof target - 1                                           \
+        }                                                                                          \
+    }
+#define FOLDER_OF(name)                                                                            \
+    {                                                                                              \
+        name, 'd',                                                                                 \
+        {                                                                                          \
+            NULL, 0                                                                                \
+        }                                                                                          \
+    }
 
 enum { MADE = 4 << 20 };
 
@@ -115,20 +131,20 @@ static inline void store(const char *path, struct made made)
     close(fd);
 }
 
-/* ---- the visitor -------------------------------------------------------------------------------------- */
+/* ---- the visitor ---------------------------------------------------------------------------- */
 
 struct log {
     char *at;
     size_t size;
     FILE *to;
-    bool inner;   /* show the inner path too */
-    bool skip;    /* read nothing but what is in start */
-    int stop;     /* what to answer */
+    bool inner; /* show the inner path too */
+    bool skip;  /* read nothing but what is in start */
+    int stop;   /* what to answer */
     uint64_t done, total;
 };
 
-static inline int log_file(void *context, const char *path, const char *inner, struct kgi_bytes start,
-                           struct kgi_stream *stream, uint64_t size)
+static inline int log_file(void *context, const char *path, const char *inner,
+                           struct kgi_bytes start, struct kgi_stream *stream, uint64_t size)
 {
     struct log *log = context;
     char buffer[5000];
