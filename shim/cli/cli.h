@@ -139,6 +139,7 @@ struct kgi_file_verdict {
     struct kgi_verdict verdict; /* of the image that decides; chosen is an index of its codes */
     size_t found;               /* which image decides; SIZE_MAX when there is none */
     size_t judged, failing;     /* images that count, and those that cannot run here */
+    size_t compiled;            /* and those that the driver has to compile or link */
     bool chooses;               /* as in kgi_file */
 };
 /* Finds out once what does not depend on the target: registers, relocatable, chooses. */

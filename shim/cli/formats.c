@@ -170,6 +170,7 @@ static void put_verdict(struct json *j, const struct kgi_scan *scan, size_t i, s
         string(j, "needs_driver", driver_of(&v->verdict));
     number(j, "images", v->judged);
     number(j, "failing", v->failing);
+    number(j, "compiled", v->compiled);
     if (v->verdict.answer == KGI_NONE) {
         kgi_scan_help(scan, i, t, help, sizeof help);
         if (*help)

@@ -189,6 +189,7 @@ void kgi_file_judge(const struct kgi_file *file, const struct kgi_host *host,
             continue;
         out->judged++;
         out->failing += o.verdict.answer == KGI_NONE;
+        out->compiled += o.verdict.answer == KGI_JIT || o.verdict.answer == KGI_LINK;
         if (o.aside && (aside.found == SIZE_MAX || worse(&o.verdict, &aside.verdict)))
             aside = o;
         if (!o.aside && (worst.found == SIZE_MAX || worse(&o.verdict, &worst.verdict)))

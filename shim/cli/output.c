@@ -104,6 +104,8 @@ static void put_driver(FILE *out, const struct kgi_verdict *v)
 
 static void put_aside(FILE *out, const struct kgi_file_verdict *v)
 {
+    if ((v->verdict.answer == KGI_JIT || v->verdict.answer == KGI_LINK) && v->compiled < v->judged)
+        fprintf(out, "; %zu of %zu images", v->compiled, v->judged);
     if (v->failing && v->verdict.answer != KGI_NONE)
         fprintf(out, "; %zu of %zu images are for other GPUs", v->failing, v->judged);
     else if (v->failing && v->failing < v->judged)
@@ -371,11 +373,15 @@ static void put_summary(FILE *out, const struct kgi_scan *scan)
         fputs(", judged for ", out);
         put_targets(out, scan, all);
     } else {
-        fputs(", judged for every GPU", out);
+        fputs(", judged for every GPU of today's drivers", out);
     }
     if (scan->driver)
         fprintf(out, " with driver %s", scan->driver);
     fputc('\n', out);
+    if (scan->asked)
+        fprintf(out, "%s%zu cannot run%s, %zu will be compiled at first use, %zu fine\n",
+                style(scan, BOLD), files_with(scan, KGI_NONE, KGI_NONE) + scan->findings.count,
+                style(scan, PLAIN), files_with(scan, KGI_JIT, KGI_LINK), count_fine(scan));
 }
 
 static void put_title(FILE *out, const struct kgi_scan *scan, enum style s, const char *title,
@@ -406,10 +412,18 @@ static void put_sections(FILE *out, const struct kgi_scan *scan)
 
 /* ---- the matrix -------------------------------------------------------------------------------------------------- */
 
-static const char *short_name(const char *path)
+/* How much of the paths all files share, up to a "/". */
+static size_t shared_prefix(const struct kgi_scan *scan)
 {
-    const char *slash = strrchr(path, '/');
-    return slash && slash[1] ? slash + 1 : path;
+    const char *first = scan->files[0].path, *last = scan->files[scan->file_count - 1].path;
+    size_t length = 0, end = 0; /* sorted: what these two share, all do */
+
+    for (; first[length] && first[length] == last[length]; length++)
+        if (first[length] == '/')
+            end = length + 1;
+    if (scan->file_count == 1)
+        end = (size_t)(strrchr(first, '/') ? strrchr(first, '/') - first + 1 : 0);
+    return end;
 }
 
 static void put_cell(FILE *out, const struct kgi_scan *scan, const struct kgi_verdict *v, int width)
@@ -428,12 +442,13 @@ static void put_cell(FILE *out, const struct kgi_scan *scan, const struct kgi_ve
 
 static void put_matrix(FILE *out, const struct kgi_scan *scan)
 {
-    enum { CELL = 7, NAME_MOST = 48 };
+    enum { CELL = 7, NAME_MOST = 60 };
+    size_t shared = shared_prefix(scan);
     int width = 0;
     char name[24];
 
     for (size_t i = 0; i < scan->file_count; i++) {
-        int length = (int)strlen(short_name(scan->files[i].path));
+        int length = (int)strlen(scan->files[i].path + shared);
         width = length > width ? length : width;
     }
     width = width > NAME_MOST ? NAME_MOST : width;
@@ -443,8 +458,11 @@ static void put_matrix(FILE *out, const struct kgi_scan *scan)
     fputc('\n', out);
     for (size_t i = 0; i < scan->file_count; i++) {
         KGI_TEXT(text, 4096);
-        kgi_text_add_safe(&text, short_name(scan->files[i].path));
-        fprintf(out, "%-*.*s", width, width, text.at);
+        kgi_text_add_safe(&text, scan->files[i].path + shared);
+        if (text.length > NAME_MOST) /* the end tells more than the beginning */
+            fprintf(out, "...%s", text.at + text.length - (NAME_MOST - 3));
+        else
+            fprintf(out, "%-*s", width, text.at);
         for (size_t j = 0; j < scan->target_count; j++)
             put_cell(out, scan, &kgi_scan_verdict(scan, i, j)->verdict, CELL);
         fputc('\n', out);

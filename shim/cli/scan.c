@@ -26,6 +26,7 @@ struct run {
     int error; /* what stopped the walk */
     struct timespec start;
     double shown; /* when the progress bar was drawn last, in seconds from start; 0 = never */
+    uint64_t passed, before; /* bytes of the path that is being walked; of those before it */
 };
 
 /* ---- options --------------------------------------------------------------------------------------------- */
@@ -185,9 +186,10 @@ static void show_progress(void *context, uint64_t done, uint64_t total)
     enum { WIDTH = 30, FIRST_SECOND = 1 };
     static const char bar[] = "##############################";
     struct run *run = context;
-    double now = seconds(run), rate = now > 0 ? (double)done / now : 0;
+    double now = seconds(run), rate = now > 0 ? (double)(run->before + done) / now : 0;
     char size[32] = "", left[32] = "";
 
+    run->passed = done;
     if (now < FIRST_SECOND || now - run->shown < 0.1)
         return;
     run->shown = now;
@@ -311,8 +313,11 @@ static void walk(struct run *run)
     };
 
     clock_gettime(CLOCK_MONOTONIC, &run->start);
-    for (int i = 0; i < run->path_count && run->error == 0; i++)
+    for (int i = 0; i < run->path_count && run->error == 0; i++) {
         run->error = kgi_walk(run->paths[i], &visitor);
+        run->before += run->passed;
+        run->passed = 0;
+    }
     if (run->pid && run->error == 0)
         run->error = kgi_walk_process(run->pid, &visitor);
     end_progress(run);
