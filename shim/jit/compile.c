@@ -234,13 +234,13 @@ void kgi_compile_by_driver(const struct kgi_source *s, struct kgi_compiled *out)
 /* wait4(2): children without a signal at their end; all children. */
 #define WITHOUT_SIGNAL 0x80000000u
 #define ALL_CHILDREN 0x40000000u
-/* The child's exit codes, beside ptxas' own: it could not be started; a signal ended it. */
-enum { NOT_STARTED = 127, BY_SIGNAL = 128 };
+#define NOT_STARTED 127
 
 struct job {
     char *words[WORDS_MOST];
     size_t count;
-    int in, out, said; /* files in memory; said: what it wrote to its standard output and error */
+    /* Files in memory. said: what it wrote to its standard output and error; ended: its wait status. */
+    int in, out, said, ended;
     char text[1024];   /* the words' memory */
     size_t used;
 };
@@ -404,17 +404,18 @@ static __attribute__((noreturn)) void become(const struct job *j, uint64_t secon
 /* In the child: waits for its own. Every signal is blocked: handlers are the program's. */
 static __attribute__((noreturn)) void supervise(const struct job *j, uint64_t seconds)
 {
-    int status = 0, code = NOT_STARTED;
+    int status = NOT_STARTED << 8;
     long pid;
 
     syscall(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, SIGKILL, 0, 0, 0);
     pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
     if (pid == 0)
         become(j, seconds);
-    if (pid > 0 && syscall(SYS_wait4, pid, &status, ALL_CHILDREN, NULL) == pid)
-        code = WIFSIGNALED(status) ? BY_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
+    if (pid > 0)
+        syscall(SYS_wait4, pid, &status, ALL_CHILDREN, NULL);
+    syscall(SYS_write, j->ended, &status, sizeof status);
     for (;;)
-        syscall(SYS_exit_group, code);
+        syscall(SYS_exit_group, 0);
 }
 
 static long start_child(const struct job *j, int timeout_ms)
@@ -430,12 +431,12 @@ static long start_child(const struct job *j, int timeout_ms)
     return pid;
 }
 
-/* The child's wait status; -1 when it could not be made, -2 when it took too long. */
+/* The ptxas' wait status; -1 when there was none, -2 when it took too long. */
 static int run(const struct job *j, int timeout_ms)
 {
     int64_t end = now_ms() + timeout_ms;
     struct timespec nap = {0, 1000000};
-    int status = 0;
+    int status = -1;
     long pid = start_child(j, timeout_ms), got;
 
     if (pid < 0)
@@ -452,13 +453,16 @@ static int run(const struct job *j, int timeout_ms)
         if (nap.tv_nsec < 20000000)
             nap.tv_nsec += 1000000;
     }
-    return got == pid ? status : -1;
+    return read_at_start(j->ended, &status, sizeof status) == sizeof status ? status : -1;
 }
 
 static bool open_job(struct job *j)
 {
-    *j = (struct job){.in = memory_file(), .out = memory_file(), .said = memory_file()};
-    return j->in >= 0 && j->out >= 0 && j->said >= 0;
+    *j = (struct job){.in = memory_file(),
+                      .out = memory_file(),
+                      .said = memory_file(),
+                      .ended = memory_file()};
+    return j->in >= 0 && j->out >= 0 && j->said >= 0 && j->ended >= 0;
 }
 
 static void close_job(const struct job *j)
@@ -466,6 +470,7 @@ static void close_job(const struct job *j)
     kgi_close(j->in);
     kgi_close(j->out);
     kgi_close(j->said);
+    kgi_close(j->ended);
 }
 
 static void read_cubin(const struct job *j, struct kgi_compiled *out)
@@ -481,22 +486,20 @@ static void read_cubin(const struct job *j, struct kgi_compiled *out)
 
 static void explain(const struct job *j, int status, struct kgi_compiled *out)
 {
+    bool started = status >= 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == NOT_STARTED);
     size_t n = 0;
 
     if (status == -2)
         snprintf(out->log, sizeof out->log, "it took too long and was ended");
-    else if (status < 0)
-        snprintf(out->log, sizeof out->log, "it could not be started");
-    else if (WEXITSTATUS(status) == NOT_STARTED)
+    else if (!started)
         snprintf(out->log, sizeof out->log, "%s could not be started", j->words[0]);
-    else if (WEXITSTATUS(status) > BY_SIGNAL)
-        snprintf(out->log, sizeof out->log, "it was ended by signal %d",
-                 WEXITSTATUS(status) - BY_SIGNAL);
-    else
-        n = read_at_start(j->said, out->log, sizeof out->log - 1);
-    if (n)
+    else if (WIFSIGNALED(status))
+        snprintf(out->log, sizeof out->log, "it was ended by signal %d", WTERMSIG(status));
+    else if ((n = read_at_start(j->said, out->log, sizeof out->log - 1)))
         out->log[n] = 0;
-    out->failed = status != -1 && !(status >= 0 && WEXITSTATUS(status) == NOT_STARTED);
+    else
+        snprintf(out->log, sizeof out->log, "it made nothing and said nothing");
+    out->failed = started || status == -2;
 }
 
 void kgi_compile_by_ptxas(const char *ptxas, const struct kgi_source *s, int timeout_ms,
@@ -517,7 +520,7 @@ void kgi_compile_by_ptxas(const char *ptxas, const struct kgi_source *s, int tim
             status = run(&j, timeout_ms);
             if (status == 0)
                 read_cubin(&j, out);
-            else
+            if (!out->cubin.at)
                 explain(&j, status, out);
         } else {
             snprintf(out->log, sizeof out->log, "it was not asked: options that only the driver knows");

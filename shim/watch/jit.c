@@ -179,20 +179,23 @@ static void add_name(struct kgi_text *t, const struct whose *w)
     kgi_text_add_safe(t, short_name(w));
 }
 
-/* One line for the first image of a library, at warn; the others, and what is of no concern to most,
- * at info. */
-static bool is_first(const struct whose *w)
+/* Of each kind one line for a library at warn; the others at info. */
+enum line { LINE_COMPILE = 1, LINE_FAILED = 2, LINE_REFUSED = 4 };
+
+static bool is_worth_a_line(const struct whose *w, enum line line)
 {
     static struct kgi_map told;
-    uint64_t key = (uintptr_t)(w->library ? w->library : w->built_by);
-    bool first;
+    uint64_t key = (uintptr_t)(w->library ? w->library : w->built_by), lines;
 
+    if (!kgi_log_enabled(KGI_WARN))
+        return false;
+    if (!key || kgi_log_enabled(KGI_INFO))
+        return true;
     kgi_lock(&lock);
-    first = key && !kgi_map_get(&told, key);
-    if (first)
-        kgi_map_set(&told, key, 1);
+    lines = kgi_map_get(&told, key);
+    kgi_map_set(&told, key, lines | line);
     kgi_unlock(&lock);
-    return first || kgi_log_enabled(KGI_INFO);
+    return !(lines & line);
 }
 
 static void add_place(struct kgi_text *t)
@@ -226,7 +229,7 @@ static void announce(const struct whose *w, const struct kgi_source *s, const st
     char ptx[24], sm[24];
     KGI_TEXT(t, 1024);
 
-    if (!kgi_log_enabled(KGI_WARN) || !is_first(w))
+    if (!is_worth_a_line(w, LINE_COMPILE))
         return;
     kgi_target_name(s->code.target, "compute_", ptx, sizeof ptx);
     kgi_target_name(s->target, "sm_", sm, sizeof sm);
@@ -241,28 +244,55 @@ static void announce(const struct whose *w, const struct kgi_source *s, const st
     tell("compile", KG201_WILL_JIT, w, host, ordinal, t.at);
 }
 
-static void conclude(const struct whose *w, const struct kgi_compiled *c,
-                     const struct kgi_host *host, int ordinal, int stored)
+/* What a compiler said, on one line. */
+static void add_words(struct kgi_text *t, const char *log)
 {
-    KGI_TEXT(t, 1536);
+    char line[256];
+    size_t n = 0;
 
+    for (; *log && n < sizeof line - 1; log++)
+        if (*log != '\n')
+            line[n++] = *log;
+        else if (log[1])
+            line[n++] = ' ';
+    line[n] = 0;
+    kgi_text_add_safe(t, line);
+}
+
+static void tell_failed(const struct whose *w, const struct kgi_compiled *c, bool known,
+                        const struct kgi_host *host, int ordinal)
+{
+    bool invalid = !known && c->result == CUDA_ERROR_INVALID_PTX;
+    KGI_TEXT(t, 1024);
+
+    if (!is_worth_a_line(w, LINE_FAILED))
+        return;
     add_name(&t, w);
-    if (c->cubin.at) {
-        kgi_text_add(&t, ": compiled in %u.%u s to ", c->cost_ms / 1000, c->cost_ms / 100 % 10);
-        add_size(&t, c->cubin.size);
-        if (stored)
-            kgi_text_add(&t, ", not kept (error %d)", -stored);
-        if (kgi_log_enabled(KGI_INFO))
-            tell("compiled", 0, w, host, ordinal, t.at);
-    } else if (kgi_log_enabled(KGI_WARN)) {
-        kgi_text_add(&t, ": its PTX could not be compiled");
-        if (c->result)
-            kgi_text_add(&t, " (%d)", c->result);
-        if (c->log[0])
-            kgi_text_add(&t, ", and is left to the driver: ");
-        kgi_text_add_safe(&t, c->log);
-        tell("failed", KG107_BAD_PTX, w, host, ordinal, t.at);
-    }
+    if (known)
+        kgi_text_add(&t, ": its PTX is left to the driver; not long ago: ");
+    else if (c->result)
+        kgi_text_add(&t, ": compiling its PTX failed (%d); it is left to the driver%s", c->result,
+                     c->log[0] ? ": " : "");
+    else
+        kgi_text_add(&t, ": its PTX is left to the driver: ");
+    add_words(&t, c->log[0] || !known ? c->log : "compiling it failed");
+    tell("failed", invalid ? KG107_BAD_PTX : KG201_WILL_JIT, w, host, ordinal, t.at);
+}
+
+static void tell_compiled(const struct whose *w, const struct kgi_compiled *c, int stored,
+                          const struct kgi_host *host, int ordinal)
+{
+    KGI_TEXT(t, 512);
+
+    if (!(stored ? is_worth_a_line(w, LINE_FAILED) : kgi_log_enabled(KGI_INFO)))
+        return;
+    add_name(&t, w);
+    kgi_text_add(&t, ": compiled in %u.%u s to ", c->cost_ms / 1000, c->cost_ms / 100 % 10);
+    add_size(&t, c->cubin.size);
+    if (stored)
+        kgi_text_add(&t, ", which could not be kept (error %d): the next process compiles it again",
+                     -stored);
+    tell("compiled", stored ? KG202_CACHE_LOST : 0, w, host, ordinal, t.at);
 }
 
 static void tell_hit(const struct whose *w, const struct part *p, const struct kgi_host *host)
@@ -288,7 +318,7 @@ static void tell_refused(const struct whose *w, int result, const struct kgi_hos
     KGI_TEXT(t, 512);
 
     atomic_fetch_add_explicit(&counts.refused, 1, memory_order_relaxed);
-    if (!kgi_log_enabled(KGI_WARN))
+    if (!is_worth_a_line(w, LINE_REFUSED))
         return;
     add_name(&t, w);
     kgi_text_add(&t, ": the driver refused the code from the cache (%d); that is put aside, and the "
@@ -346,20 +376,18 @@ static int patience_ms(const struct kgi_source *s)
     return ms < 3600000 ? (int)ms : 3600000;
 }
 
-static void compile(struct part *p, const struct kgi_host *host, bool by_ptxas)
+/* Whether there is a compiler that is not known to fail at this. */
+static bool can_compile(struct part *p, const struct kgi_host *host, bool by_ptxas, bool *known)
 {
+    *known = false;
     p->made = (struct kgi_compiled){.by = own_compiler(host)};
-    if (by_ptxas && !kgi_ptxas_version(kgi_options()->ptxas, &p->made.by))
+    if (by_ptxas && !kgi_ptxas_version(kgi_options()->ptxas, &p->made.by)) {
         snprintf(p->made.log, sizeof p->made.log, "KGUARD_PTXAS does not run");
-    else if (kgi_cache_failed(kgi_cache_default(), &p->source.key, &p->made.by, p->made.log,
-                              sizeof p->made.log))
-        p->made.result = CUDA_ERROR_INVALID_PTX;
-    else if (by_ptxas)
-        kgi_compile_by_ptxas(kgi_options()->ptxas, &p->source, patience_ms(&p->source), &p->made);
-    else
-        kgi_compile_by_driver(&p->source, &p->made);
-    if (p->made.failed)
-        kgi_cache_put_failure(kgi_cache_default(), &p->source.key, &p->made.by, p->made.log);
+        return false;
+    }
+    *known = kgi_cache_failed(kgi_cache_default(), &p->source.key, &p->made.by, p->made.log,
+                              sizeof p->made.log);
+    return !*known;
 }
 
 /* A cubin of a ptxas newer than the driver may be one that the driver cannot read. */
@@ -375,34 +403,49 @@ static bool is_readable(const struct part *p, const struct kgi_host *host)
     return verdict.answer == KGI_NATIVE;
 }
 
+static bool compile(struct part *p, const struct whose *w, const struct kgi_host *host,
+                    const char *why, bool by_ptxas)
+{
+    int stored = 0;
+    bool known;
+
+    if (can_compile(p, host, by_ptxas, &known)) {
+        announce(w, &p->source, host, p->ordinal, why,
+                 by_ptxas ? kgi_options()->ptxas : "the driver's JIT");
+        if (by_ptxas)
+            kgi_compile_by_ptxas(kgi_options()->ptxas, &p->source, patience_ms(&p->source),
+                                 &p->made);
+        else
+            kgi_compile_by_driver(&p->source, &p->made);
+        if (p->made.cubin.at && !is_readable(p, host)) {
+            kgi_pages_put((void *)(uintptr_t)p->made.cubin.at, p->made.room);
+            p->made.cubin = (struct kgi_bytes){NULL, 0};
+            snprintf(p->made.log, sizeof p->made.log, "this driver cannot read what came out");
+        }
+        if (p->made.cubin.at)
+            stored = kgi_cache_put(kgi_cache_default(), &p->source.key, &p->made.by,
+                                   p->made.cost_ms, p->made.cubin);
+        else if (p->made.failed)
+            kgi_cache_put_failure(kgi_cache_default(), &p->source.key, &p->made.by, p->made.log);
+    }
+    if (p->made.cubin.at)
+        tell_compiled(w, &p->made, stored, host, p->ordinal);
+    else
+        tell_failed(w, &p->made, known, host, p->ordinal);
+    return p->made.cubin.at != NULL;
+}
+
 static bool make(struct part *p, const struct whose *w, const struct kgi_host *host,
                  const char *why)
 {
-    bool by_ptxas = kgi_options()->ptxas[0];
-    int stored = 0;
+    bool by_ptxas = kgi_options()->ptxas[0], made = compile(p, w, host, why, by_ptxas);
 
-    announce(w, &p->source, host, p->ordinal, why,
-             by_ptxas ? kgi_options()->ptxas : "the driver's JIT");
-    compile(p, host, by_ptxas);
-    if (!p->made.cubin.at && by_ptxas && !p->source.too_new) {
-        conclude(w, &p->made, host, p->ordinal, 0);
-        compile(p, host, false);
-    }
-    if (p->made.cubin.at && !is_readable(p, host)) {
-        kgi_pages_put((void *)(uintptr_t)p->made.cubin.at, p->made.room);
-        p->made.cubin = (struct kgi_bytes){NULL, 0};
-        strcpy(p->made.log, "this driver cannot read what came out");
-    }
-    if (p->made.cubin.at) {
-        stored = kgi_cache_put(kgi_cache_default(), &p->source.key, &p->made.by, p->made.cost_ms,
-                               p->made.cubin);
-        atomic_fetch_add_explicit(&counts.compiled, 1, memory_order_relaxed);
+    if (!made && by_ptxas && !p->source.too_new)
+        made = compile(p, w, host, why, false);
+    if (made)
         atomic_fetch_add_explicit(&counts.spent_ms, p->made.cost_ms, memory_order_relaxed);
-    } else {
-        atomic_fetch_add_explicit(&counts.failed, 1, memory_order_relaxed);
-    }
-    conclude(w, &p->made, host, p->ordinal, stored);
-    return p->made.cubin.at != NULL;
+    atomic_fetch_add_explicit(made ? &counts.compiled : &counts.failed, 1, memory_order_relaxed);
+    return made;
 }
 
 /* Another process may be compiling the same: then its result is waited for. */

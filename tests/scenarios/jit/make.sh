@@ -1,0 +1,14 @@
+#!/bin/sh
+# Remakes the device code of the s6x scenarios from examples/voxelize.cu, with CUDA 13.0's tools: PTX
+# alone, as a fatbin and as text; and the cubin that a compiler makes of it for the simulated GPU.
+set -eu
+cd "$(dirname "$0")"
+PATH="${CUDA_HOME:-/usr/local/cuda}/bin:$PATH"
+nvcc -fatbin -gencode arch=compute_80,code=compute_80 -o voxelize.compute_80.fatbin ../../../examples/voxelize.cu
+nvcc -ptx -arch=compute_80 -o voxelize.compute_80.ptx ../../../examples/voxelize.cu
+ptxas -arch=sm_120 -m64 -o voxelize.sm_120.cubin voxelize.compute_80.ptx
+# The same kernel under another name: a cubin that lacks what the PTX defines.
+sed s/voxelize/kernelize/ voxelize.compute_80.ptx >other.ptx
+ptxas -arch=sm_120 -m64 -o other.sm_120.cubin other.ptx
+rm other.ptx
+ls -l ./*.*
