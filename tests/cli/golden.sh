@@ -1,27 +1,28 @@
 #!/bin/bash
 # kguard's output over fixtures, compared with what was recorded.   [RECORD=1] tests/cli/golden.sh [CASE...]
 # A case is a function below; its stdout, stderr and exit code are tests/cli/CASE.txt.
+# shellcheck disable=SC2317 # the cases are called by name
 set -u
 kguard=${OBJDIR:-$PWD/build}/kguard
 F=tests/fixtures
-set1="$F/host.so $F/host_ptx.so $F/a_targets.fatbin $F/f_targets.fatbin $F/cuda_118.fatbin $F/stub.fatbin
-      $F/empty.fatbin $F/cubin_90a.cubin $F/legacy.ptx $F/lto.fatbin $F/rdc.fatbin $F/host_object.o"
+set1=($F/host.so $F/host_ptx.so $F/a_targets.fatbin $F/f_targets.fatbin $F/cuda_118.fatbin $F/stub.fatbin
+      $F/empty.fatbin $F/cubin_90a.cubin $F/legacy.ptx $F/lto.fatbin $F/rdc.fatbin $F/host_object.o)
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
 
-text() { "$kguard" scan $set1 --target sm_90,sm_120 --driver 580.65; }
-old_driver() { "$kguard" scan $set1 -t 12.0 -d 570.26; }
+text() { "$kguard" scan "${set1[@]}" --target sm_90,sm_120 --driver 580.65; }
+old_driver() { "$kguard" scan "${set1[@]}" -t 12.0 -d 570.26; }
 all_targets() {
     [ -e /proc/driver/nvidia ] && return 77 # judges this machine's GPUs
-    "$kguard" scan $set1
+    "$kguard" scan "${set1[@]}"
 }
-quiet() { "$kguard" scan -q -t sm_120 $set1; }
+quiet() { "$kguard" scan -q -t sm_120 "${set1[@]}"; }
 color() { "$kguard" scan --color=always -t sm_120,sm_80 $F/host.so $F/host_ptx.so; }
 why() { "$kguard" scan --why -t sm_100 $F/host.so $F/plain_targets.fatbin $F/rdc.fatbin; }
 kernels() { "$kguard" scan --kernels -t sm_80,sm_120 $F/host.so $F/default.fatbin; }
 kernels_json() { "$kguard" scan --kernels --why --format json -t sm_90 $F/default.fatbin $F/lz4.fatbin; }
-json() { "$kguard" scan --format json -t sm_90,sm_120 --driver 580.65 $set1; }
+json() { "$kguard" scan --format json -t sm_90,sm_120 --driver 580.65 "${set1[@]}"; }
 jsonl() { "$kguard" scan --format jsonl -t sm_120 $F/host.so $F/legacy.ptx; }
-tsv() { "$kguard" scan --format tsv -t sm_90,sm_120 $set1; }
+tsv() { "$kguard" scan --format tsv -t sm_90,sm_120 "${set1[@]}"; }
 sarif() { "$kguard" scan --format sarif -t sm_120 $F/host.so $F/host_ptx.so; }
 fail_on() {
     local on
@@ -55,6 +56,7 @@ usage() {
     local arguments
     for arguments in "" frobnicate scan "scan --target sm_1x f" "scan --target" "scan --frob f" "scan -z f" \
         "scan --format xml f" "scan --quiet=yes f" "scan --driver old f" "explain" "explain KG999"; do
+        # shellcheck disable=SC2086 # words
         "$kguard" $arguments
         echo "kguard $arguments: $?"
     done
@@ -68,6 +70,20 @@ advice() {
     "$kguard" scan -t sm_120 --advice="$work/wrong.tsv" $F/host.so
     echo "$?"
     "$kguard" scan -t sm_120 --advice "$work/none" $F/host.so
+}
+# A wheel as pip gets it, and the folder that pip makes of it.
+wheel() {
+    python3 - "$work" <<'PYTHON'
+import sys, zipfile
+info = 'demo_ext-1.2.dist-info/'
+with zipfile.ZipFile(sys.argv[1] + '/demo_ext-1.2-cp311-cp311-linux_x86_64.whl', 'w', zipfile.ZIP_DEFLATED) as z:
+    z.write('tests/fixtures/host_ptx.so', 'demo_ext/_C.so')
+    z.writestr('demo_ext/__init__.py', 'from ._C import *\n')
+    z.writestr(info + 'METADATA', 'Metadata-Version: 2.1\nName: demo-ext\nVersion: 1.2\n')
+    z.writestr(info + 'RECORD', 'demo_ext/_C.so,,\ndemo_ext/__init__.py,,\n')
+    z.extractall(sys.argv[1] + '/site-packages')
+PYTHON
+    cd "$work" && "$kguard" scan -t sm_80,sm_120 ./*.whl site-packages
 }
 from_stdin() { "$kguard" scan -t sm_120 --format tsv - <$F/host.so; }
 
