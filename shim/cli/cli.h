@@ -162,8 +162,9 @@ struct kgi_visitor {
     void (*error)(void *context, const char *path, const char *text);
     /* Something was left out on purpose (a FIFO, a device): no error. */
     void (*note)(void *context, const char *path, const char *text);
-    /* A file that was given to `file` is not in the finished image after all: an upper layer removes
-     * or replaces it. Comes late where layers can be read only once and in any order (stdin). */
+    /* A file that `file` read from (start alone is no reading) is not in the finished image after
+     * all: an upper layer removes or replaces it. Comes late, where layers can be read only once and
+     * in any order (stdin). */
     void (*hidden)(void *context, const char *path);
     /* Bytes read so far, and in all where known (0), for the progress bar. */
     void (*progress)(void *context, uint64_t done, uint64_t total);

@@ -183,8 +183,7 @@ static int visit(struct kgi_walk *walk, const struct kgi_node *node)
     if (!walk->record)
         return v->file(v->context, node->path, node->inner, node->start, node->stream, node->size);
     int stop = v->file(v->context, node->path, node->inner, node->start, &stream, node->size);
-    /* A file of a few bytes is whole in start. */
-    if (stop == 0 && (watched.read || node->start.size < KGI_START))
+    if (stop == 0 && watched.read)
         stop = kgi_record_read(walk->record, node->path);
     return stop;
 }
