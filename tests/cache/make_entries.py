@@ -33,7 +33,13 @@ def entry(fmt, key, compiler, payload, flags=0, cost=0):
 
 key = key_block([(b"zstd", b"ab"), (b"zstd", b"cde")], b"sm_90a", b"7=3")
 compiler = field(b"ptxas") + field(struct.pack("<I", 13000)) + field(b"V13.0.88")
-for name, fmt in ("format1.entry", 1), ("format2.entry", 2):
-    with open(os.path.join(here, name), "wb") as f:
-        f.write(entry(fmt, key, compiler, b"no cubin, but as good as one"))
+driver = field(b"driver") + field(struct.pack("<I", 12080)) + field(b"570.26")
+seeds = os.path.join(here, "..", "fuzz", "corpus", "cache_entry")
+os.makedirs(seeds, exist_ok=True)
+for name, data in (("format1.entry", entry(1, key, compiler, b"no cubin, but as good as one")),
+                   ("format2.entry", entry(2, key, compiler, b"no cubin, but as good as one")),
+                   ("failure.entry", entry(1, key, driver, b"refused: 209", flags=1, cost=99))):
+    for folder in (seeds,) if name == "failure.entry" else (here, seeds):
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(data)
 print(hashlib.sha256(key).hexdigest())

@@ -7,7 +7,7 @@
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SRC := $(wildcard shim/code/*.c) shim/base/memory.c
 FUZZ_OBJ := $(FUZZ_SRC:%.c=$(OBJDIR)/%.o)
-FUZZ_LIBS = $(CLI_LIBS) -l:liblz4.a -l:libzstd.a
+FUZZ_LIBS = $(CLI_LIBS) -l:liblz4.a -l:libzstd.a -l:libmd.a
 # Those of the walk need it too.
 FUZZ_WALK := $(patsubst %,shim/cli/%.c,set walk archive oci hide image layers record process)
 FUZZ_MORE_archive := $(FUZZ_WALK)
@@ -15,6 +15,7 @@ FUZZ_MORE_oci := $(FUZZ_WALK)
 FUZZ_MORE_maps := $(FUZZ_WALK)
 FUZZ_MORE_scan := $(patsubst %,shim/cli/%.c,engine find kernels judge) \
     $(wildcard shim/rules/verdict.c shim/rules/target.c)
+FUZZ_MORE_cache_entry := shim/jit/cache_entry.c shim/rules/target.c
 FUZZ_TIME ?= 60
 CLANG ?= clang
 
