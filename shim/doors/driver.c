@@ -103,8 +103,92 @@ static KGI_SLOW void failed_handle(const char *api, int result, enum kgi_use use
     errno = saved;
 }
 
+/*
+ * The words of the driver's JIT, where the program asked for them (CU_JIT_ERROR_LOG_BUFFER). Where it did
+ * not, nobody has them: loading the image once more with a buffer of ours would compile it a second time,
+ * in the program's context and at its expense.
+ */
+#define LOGS_MOST 64
+struct jit_log {
+    const char *at;
+    size_t size;
+};
+
+static struct jit_log log_of(unsigned n, const CUjit_option *options, void *const *values)
+{
+    struct jit_log log = {NULL, 0};
+
+    for (unsigned i = 0; options && values && i < n; i++) {
+        if (options[i] == CU_JIT_ERROR_LOG_BUFFER)
+            log.at = values[i];
+        else if (options[i] == CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
+            log.size = (size_t)(uintptr_t)values[i];
+    }
+    return log;
+}
+
+/* The driver writes the size it used over the one it was given, so that of a linker is kept from before
+ * its first use. */
+static struct link {
+    CUlinkState state;
+    struct jit_log log;
+} links[16];
+static struct kgi_lock links_lock;
+
+static KGI_SLOW void linking(CUlinkState state, unsigned n, const CUjit_option *options,
+                             void *const *values)
+{
+    static unsigned next;
+    struct jit_log log = log_of(n, options, values);
+
+    if (!log.at || kgi_options()->off)
+        return;
+    kgi_lock(&links_lock);
+    links[next++ % KGI_COUNT(links)] = (struct link){state, log};
+    kgi_unlock(&links_lock);
+}
+
+static KGI_SLOW struct jit_log link_log(CUlinkState state, bool gone)
+{
+    struct jit_log log = {NULL, 0};
+
+    kgi_lock(&links_lock);
+    for (size_t i = 0; i < KGI_COUNT(links); i++) {
+        if (links[i].state != state || !state)
+            continue;
+        log = links[i].log;
+        if (gone)
+            links[i] = (struct link){NULL, {NULL, 0}};
+    }
+    kgi_unlock(&links_lock);
+    return log;
+}
+
+/* What an image is added with goes before what the linker was made with. */
+static struct jit_log add_log(CUlinkState state, unsigned n, const CUjit_option *options,
+                              void *const *values)
+{
+    struct jit_log log = log_of(n, options, values);
+
+    return log.at ? log : link_log(state, false);
+}
+
+/* Kept with the image: a library's kernels are asked for long after its load. */
+static void keep_log(struct kgi_image *image, struct jit_log log)
+{
+    static _Atomic unsigned kept; /* each for ever */
+    char text[1024];
+    size_t length = log.at ? strnlen(log.at, log.size < sizeof text ? log.size : sizeof text - 1) : 0;
+
+    if (!length || atomic_fetch_add_explicit(&kept, 1, memory_order_relaxed) >= LOGS_MOST)
+        return;
+    memcpy(text, log.at, length);
+    text[length] = 0;
+    image->log = kgi_name(text);
+}
+
 static KGI_SLOW void loaded(const char *api, int result, const void *caller, const void *handle,
-                            const void *data, const char *file, bool ours)
+                            const void *data, const char *file, struct jit_log log, bool ours)
 {
     struct kgi_call call = {
         .api = api, .result = result, .use = KGI_USE_LOAD, .caller = caller};
@@ -114,6 +198,7 @@ static KGI_SLOW void loaded(const char *api, int result, const void *caller, con
     if (!kgi_options()->off && (!result || kgi_failure_family(result)))
         kernel.image = file ? kgi_image_file(file) : kgi_image_at(data, caller);
     if (kernel.image) {
+        keep_log(kernel.image, log);
         if (result) {
             failed(&call, &kernel);
         } else {
@@ -170,14 +255,21 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
 #define FOUND(p)                                                                                   \
     if (result == CUDA_SUCCESS && p && *p && !kgi_options()->off)                                  \
     *p = kgi_driver_door_of(*p)
-#define LOAD(handle, image) loaded(CALLED, FROM, HANDLE(handle), image, NULL, ours)
-#define LOAD_FILE(handle, path) loaded(CALLED, FROM, HANDLE(handle), NULL, path, ours)
+#define NO_LOG ((struct jit_log){NULL, 0})
+#define LOAD(handle, image) loaded(CALLED, FROM, HANDLE(handle), image, NULL, NO_LOG, ours)
+#define LOAD_WITH(handle, image, n, options, values)                                               \
+    loaded(CALLED, FROM, HANDLE(handle), image, NULL, log_of(n, options, values), ours)
+#define LOAD_FILE(handle, path) loaded(CALLED, FROM, HANDLE(handle), NULL, path, NO_LOG, ours)
+#define LINK(state, n, options, values)                                                            \
+    if (result == CUDA_SUCCESS && state)                                                           \
+    linking(*state, n, options, values)
+#define UNLINK(state) link_log(state, true)
 #define ADD(image)                                                                                 \
     if (result != CUDA_SUCCESS)                                                                    \
-    loaded(CALLED, FROM, NULL, image, NULL, false)
+    loaded(CALLED, FROM, NULL, image, NULL, add_log(state, n, options, values), false)
 #define ADD_FILE(path)                                                                             \
     if (result != CUDA_SUCCESS)                                                                    \
-    loaded(CALLED, FROM, NULL, NULL, path, false)
+    loaded(CALLED, FROM, NULL, NULL, path, add_log(state, n, options, values), false)
 #define UNLOAD(handle)                                                                             \
     if (result == CUDA_SUCCESS && !kgi_options()->off)                                             \
     kgi_handle_drop(handle)

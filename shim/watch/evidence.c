@@ -177,6 +177,9 @@ void kgi_evidence_find(struct kgi_diagnosis *d, struct kgi_evidence *e)
     e->found[0] = e->help[0] = 0;
     if (d->result == 221)
         look_for_compiler(&found);
+    else if (d->result == 218 && !d->log)
+        kgi_text_add(&found, "the driver's compiler left no words in a CU_JIT_ERROR_LOG_BUFFER; ptxas on "
+                             "that PTX would say what is wrong");
     else if (is_cached(d))
         look_for_cache(d, e);
     if (e->found[0])

@@ -255,6 +255,7 @@ static void describe_image(struct kgi_diagnosis *d, struct kgi_image *image)
     d->code_count = image->count;
     d->unreadable = image->unreadable;
     d->broken = image->broken;
+    d->log = image->log;
 }
 
 /* The innermost object on the stack that brought an image this GPU cannot run. It means reading

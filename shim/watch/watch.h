@@ -36,6 +36,7 @@ struct kgi_image {
     const void *linked;   /* v2 wrappers: NULL-ended array of relocatable fatbins */
     const void *caller;   /* who handed an image built in memory over */
     const char *library;  /* the file it lies in, NULL when built in memory or not yet located */
+    const char *log;      /* what the driver's JIT said of it, where the program asked for that */
     const char *built_by; /* for those: the library that handed it over */
     uint64_t place;       /* offset in library */
     struct kgi_code *_Atomic codes; /* replaced once, when inspected */

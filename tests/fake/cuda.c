@@ -45,6 +45,9 @@ struct CUgraphExec_st {
     CUresult launch;
 };
 struct CUlinkState_st {
+    unsigned count; /* the options it was made with */
+    CUjit_option *options;
+    void **values;
     struct image *image;
     void *data;
     size_t size;
@@ -590,6 +593,9 @@ CUresult cuLinkCreate_v2(unsigned count, CUjit_option *options, void **values, C
     if (!current)
         return from("handles/-/lazy/cuModuleLoadData(no context)"); /* measured: 201 */
     *out = calloc(1, sizeof **out);
+    (*out)->count = count;
+    (*out)->options = options;
+    (*out)->values = values;
     return CUDA_SUCCESS;
 }
 
@@ -606,6 +612,7 @@ CUresult cuLinkAddData_v2(CUlinkState link, CUjitInputType type, void *data, siz
     struct image *image = image_read(data);
     const struct answer *answer = trace_image("link", image, "cuLinkAddData_v2");
     jit_log(answer, count, options, values);
+    jit_log(answer, link->count, link->options, link->values);
     if (answer && !answer->result) {
         link->image = image;
         link->data = memcpy(calloc(1, size + 1), data, size);
