@@ -9,28 +9,29 @@
 
 #include "scan.h"
 
-/* Device ids, from pci.ids (the chip's name stands with each id there, read in July 2026), and the
- * compute capability of the chip from NVIDIA's list of CUDA GPUs. Ids that are not here are not
- * guessed. */
+/* Device ids, from pci.ids (the chip's name stands with each id there; up to 28e1 as of its release of
+ * April 2023, newer ones as of July 2026), and the compute capability of the chip from NVIDIA's list of
+ * CUDA GPUs. Ids that are not here are not guessed. */
 static const struct chip {
     uint16_t from, to;
     uint16_t number; /* 120 */
 } chips[] = {
     {0x15f0, 0x15ff, 60},  /* GP100 */
-    {0x1b00, 0x1bff, 61},  /* GP102, GP104 */
-    {0x1c00, 0x1cff, 61},  /* GP106, GP107 */
-    {0x1d00, 0x1d7f, 61},  /* GP108 */
+    {0x1b00, 0x1d7f, 61},  /* GP102 .. GP108 */
     {0x1d80, 0x1dff, 70},  /* GV100 */
     {0x1e00, 0x1fff, 75},  /* TU102, TU104, TU106, TU117 */
     {0x2080, 0x20ff, 80},  /* GA100 */
     {0x2180, 0x21ff, 75},  /* TU116 */
-    {0x2200, 0x22ff, 86},  /* GA102 */
-    {0x2300, 0x23ff, 90},  /* GH100 */
-    {0x2480, 0x24ff, 86},  /* GA104 */
+    {0x2200, 0x223f, 86},  /* GA102 */
+    {0x228b, 0x228b, 86},  /* GA104 */
+    {0x228e, 0x228e, 86},  /* GA106 */
+    {0x22ba, 0x22ba, 89},  /* AD102 */
+    {0x2300, 0x233f, 90},  /* GH100 */
+    {0x2400, 0x24ff, 86},  /* GA103, GA104 */
     {0x2500, 0x25ff, 86},  /* GA106, GA107 */
     {0x2680, 0x28ff, 89},  /* AD102 .. AD107 */
-    {0x2900, 0x293f, 100}, /* GB100, GB102 */
-    {0x2b80, 0x2dff, 120}, /* GB202 .. GB207 */
+    {0x2900, 0x29ff, 100}, /* GB100 */
+    {0x2b80, 0x2dff, 120}, /* GB202, GB203, GB206, GB207 */
     {0x2f00, 0x2fff, 120}, /* GB205 */
     {0x3180, 0x31ff, 103}, /* GB110 */
 };

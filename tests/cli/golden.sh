@@ -5,8 +5,8 @@
 set -u
 kguard=${OBJDIR:-$PWD/build}/kguard
 F=tests/fixtures
-set1=($F/host.so $F/host_ptx.so $F/a_targets.fatbin $F/f_targets.fatbin $F/cuda_118.fatbin $F/stub.fatbin
-      $F/empty.fatbin $F/cubin_90a.cubin $F/legacy.ptx $F/lto.fatbin $F/rdc.fatbin $F/host_object.o)
+set1=("$F"/{host.so,host_ptx.so,a_targets.fatbin,f_targets.fatbin,cuda_118.fatbin,stub.fatbin}
+      "$F"/{empty.fatbin,cubin_90a.cubin,legacy.ptx,lto.fatbin,rdc.fatbin,host_object.o})
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
 
 text() { "$kguard" scan "${set1[@]}" --target sm_90,sm_120 --driver 580.65; }
