@@ -39,12 +39,15 @@ struct kgi_command {
  * many are left, or -1: the answer is out (--help) or the complaint is, and *exit_code is set. */
 int kgi_flags_parse(const struct kgi_command *command, int argc, char **argv, void *context,
                     int *exit_code);
+/* "0.1.0" */
+extern const char kgi_version[];
 /* "kguard: ..." on stderr. */
 void kgi_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 extern const struct kgi_command kgi_scan_command; /* scan.c */
 extern const struct kgi_command kgi_run_command;  /* run.c */
 extern const struct kgi_command kgi_explain_command; /* explain.c */
+extern const struct kgi_command kgi_doctor_command;  /* doctor.c */
 extern const struct kgi_command kgi_warm_command; /* warm.c */
 
 /* ---- gpus.c: this machine, without a driver call ----------------------------------------------------- */
@@ -52,6 +55,8 @@ extern const struct kgi_command kgi_warm_command; /* warm.c */
 /* The different GPUs the kernel's driver has, at most room; how many there are. 0 also when one of them
  * is not known to this build: half an answer would be none. */
 size_t kgi_gpus_here(struct kgi_target *targets, size_t room);
+/* The compute capability of the GPU at this PCI address ("0000:01:00.0"), 120 = 12.0; 0 not known. */
+uint16_t kgi_gpu_number(const char *bus);
 /* "580.159.03" of the kernel's driver into out; false when there is none. */
 bool kgi_driver_here(char *out, size_t size);
 

@@ -5,6 +5,7 @@
  */
 #include <ctype.h>
 #include <dirent.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "scan.h"
@@ -54,10 +55,17 @@ static bool read_line(const char *path, char *out, int size)
     return read;
 }
 
+uint16_t kgi_gpu_number(const char *bus)
+{
+    char path[PATH_MAX], line[64];
+
+    snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/device", bus);
+    return read_line(path, line, sizeof line) ? number_of(strtoul(line, NULL, 16)) : 0;
+}
+
 size_t kgi_gpus_here(struct kgi_target *targets, size_t room)
 {
     DIR *folder = opendir("/proc/driver/nvidia/gpus");
-    char path[400], line[64];
     struct dirent *entry;
     bool known = true;
     size_t count = 0;
@@ -66,8 +74,7 @@ size_t kgi_gpus_here(struct kgi_target *targets, size_t room)
         size_t i = 0;
         if (entry->d_name[0] == '.')
             continue;
-        snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/device", entry->d_name);
-        uint16_t number = read_line(path, line, sizeof line) ? number_of(strtoul(line, NULL, 16)) : 0;
+        uint16_t number = kgi_gpu_number(entry->d_name);
         known &= number != 0;
         while (i < count && targets[i].number != number)
             i++;

@@ -4,7 +4,7 @@
 
 #include "cli.h"
 
-#define VERSION "0.1.0"
+const char kgi_version[] = "0.1.0";
 
 void kgi_complain(const char *format, ...)
 {
@@ -164,7 +164,8 @@ int kgi_flags_parse(const struct kgi_command *command, int argc, char **argv, vo
 /* ---- main ------------------------------------------------------------------------------------------------- */
 
 static const struct kgi_command *const commands[] = {
-    &kgi_scan_command, &kgi_run_command, &kgi_warm_command, &kgi_explain_command};
+    &kgi_scan_command, &kgi_run_command, &kgi_warm_command, &kgi_explain_command,
+    &kgi_doctor_command};
 
 static void show_usage(FILE *out)
 {
@@ -180,7 +181,7 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "";
 
     if (strcmp(name, "--version") == 0) {
-        puts("kguard " VERSION);
+        printf("kguard %s\n", kgi_version);
         return KGI_EXIT_OK;
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
