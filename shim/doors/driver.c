@@ -187,16 +187,41 @@ static void keep_log(struct kgi_image *image, struct jit_log log)
     image->log = kgi_name(text);
 }
 
+static struct kgi_image *image_of(const void *data, const char *file, const void *caller)
+{
+    return file ? kgi_image_file(file) : kgi_image_at(data, caller);
+}
+
+/* An image is about to be loaded. What the driver must compile it compiles in that call, which then looks
+ * like a hang: the line that says so must come before. */
+static KGI_SLOW struct kgi_image *coming(const void *data, const char *file, const void *caller)
+{
+    struct kgi_image *image = NULL;
+    int saved = errno;
+
+    if (!kgi_options()->off && kgi_log_enabled(KGI_WARN) && kgi_machine_is_ready() &&
+        kgi_machine()) {
+        image = image_of(data, file, caller);
+        if (image)
+            kgi_module(image, true);
+    }
+    errno = saved;
+    return image;
+}
+
 static KGI_SLOW void loaded(const char *api, int result, const void *caller, const void *handle,
-                            const void *data, const char *file, struct jit_log log, bool ours)
+                            const void *data, const char *file, struct jit_log log,
+                            struct kgi_image *met, bool ours)
 {
     struct kgi_call call = {
         .api = api, .result = result, .use = KGI_USE_LOAD, .caller = caller};
     struct kgi_kernel kernel = {0};
     int saved = errno;
 
-    if (!kgi_options()->off && (!result || kgi_failure_family(result)))
-        kernel.image = file ? kgi_image_file(file) : kgi_image_at(data, caller);
+    if (met)
+        kernel.image = met;
+    else if (!kgi_options()->off && (!result || kgi_failure_family(result)))
+        kernel.image = image_of(data, file, caller);
     if (kernel.image) {
         keep_log(kernel.image, log);
         if (result) {
@@ -206,7 +231,7 @@ static KGI_SLOW void loaded(const char *api, int result, const void *caller, con
             kgi_handle_set(handle, kernel.image, NULL);
             kgi_triton_load();
             if (!ours) /* what was loaded needs no JIT */
-                kgi_module(kernel.image);
+                kgi_module(kernel.image, false);
         }
         kgi_image_end_load(kernel.image, result == 0);
     }
@@ -256,20 +281,20 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
     if (result == CUDA_SUCCESS && p && *p && !kgi_options()->off)                                  \
     *p = kgi_driver_door_of(*p)
 #define NO_LOG ((struct jit_log){NULL, 0})
-#define LOAD(handle, image) loaded(CALLED, FROM, HANDLE(handle), image, NULL, NO_LOG, ours)
+#define LOAD(handle, image) loaded(CALLED, FROM, HANDLE(handle), image, NULL, NO_LOG, met, ours)
 #define LOAD_WITH(handle, image, n, options, values)                                               \
-    loaded(CALLED, FROM, HANDLE(handle), image, NULL, log_of(n, options, values), ours)
-#define LOAD_FILE(handle, path) loaded(CALLED, FROM, HANDLE(handle), NULL, path, NO_LOG, ours)
+    loaded(CALLED, FROM, HANDLE(handle), image, NULL, log_of(n, options, values), met, ours)
+#define LOAD_FILE(handle, path) loaded(CALLED, FROM, HANDLE(handle), NULL, path, NO_LOG, met, ours)
 #define LINK(state, n, options, values)                                                            \
     if (result == CUDA_SUCCESS && state)                                                           \
     linking(*state, n, options, values)
 #define UNLINK(state) link_log(state, true)
 #define ADD(image)                                                                                 \
     if (result != CUDA_SUCCESS)                                                                    \
-    loaded(CALLED, FROM, NULL, image, NULL, add_log(state, n, options, values), false)
+    loaded(CALLED, FROM, NULL, image, NULL, add_log(state, n, options, values), NULL, false)
 #define ADD_FILE(path)                                                                             \
     if (result != CUDA_SUCCESS)                                                                    \
-    loaded(CALLED, FROM, NULL, NULL, path, add_log(state, n, options, values), false)
+    loaded(CALLED, FROM, NULL, NULL, path, add_log(state, n, options, values), NULL, false)
 #define UNLOAD(handle)                                                                             \
     if (result == CUDA_SUCCESS && !kgi_options()->off)                                             \
     kgi_handle_drop(handle)
@@ -308,10 +333,15 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
 
 /* KGUARD_JIT: one word to look at where an image is loaded or a library used, none in a launch. */
 #define JIT_ON KGI_UNLIKELY(atomic_load_explicit(&kgi_jit_on, memory_order_relaxed))
-#define OUR_MODULE(...) kgi_jit_module(__VA_ARGS__, FROM)
-#define OUR_LIBRARY(...) kgi_jit_library(&jitted, __VA_ARGS__, FROM)
+#define OUR_MODULE(handle, image, file, ...)                                                       \
+    ((JIT_ON && kgi_jit_module(handle, image, file, __VA_ARGS__, FROM)) ||                         \
+     COMING(image, file))
+#define OUR_LIBRARY(handle, image, file, ...)                                                      \
+    ((JIT_ON && kgi_jit_library(&jitted, handle, image, file, __VA_ARGS__, FROM)) ||               \
+     COMING(image, file))
+#define COMING(image, file) (met = coming(image, file, FROM), false)
 #define USED(library) (JIT_ON ? kgi_jit_used(library) : (library))
-#define LEAVES(library) (jitted = kgi_jit_unload(library), false)
+#define LEAVES(library) (jitted = JIT_ON ? kgi_jit_unload(library) : NULL, false)
 
 /* Out-parameters are looked at after success alone, and may be NULL. */
 #define HANDLE(p) (result == CUDA_SUCCESS && (p) ? (const void *)*(p) : NULL)
@@ -359,13 +389,14 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
         static const char name_of[] __attribute__((unused)) = #symbol;                             \
         CUresult (*original) parameters =                                                          \
             (CUresult(*) parameters)kgi_driver_original(KGI_D_##symbol);                           \
+        struct kgi_image *met __attribute__((unused)) = NULL;                                      \
         struct kgi_jitted *jitted = NULL;                                                          \
         CUresult result;                                                                           \
         bool ours;                                                                                 \
                                                                                                    \
         if (KGI_UNLIKELY(!original))                                                               \
             return CUDA_ERROR_NOT_INITIALIZED;                                                     \
-        ours = JIT_ON && other;                                                                    \
+        ours = other;                                                                              \
         result = ours ? CUDA_SUCCESS : original arguments;                                         \
         after;                                                                                     \
         if (KGI_UNLIKELY(jitted != NULL))                                                          \

@@ -141,6 +141,9 @@ static void add_image(struct line *l, const struct kgi_diagnosis *d)
         kgi_report_holds(d->codes, d->code_count, &holds);
         add_string(l, "holds", holds.at);
     }
+    if (d->reason == KG201_WILL_JIT && d->verdict.chosen >= 0 &&
+        (size_t)d->verdict.chosen < d->code_count && d->codes[d->verdict.chosen].size)
+        add_number(l, "ptx_bytes", (long long)d->codes[d->verdict.chosen].size);
     if (d->unreadable)
         add_number(l, "unreadable_past", (long long)d->broken);
 }

@@ -448,6 +448,18 @@ static void add_failure(struct kgi_text *out, const struct kgi_diagnosis *d)
     add_line(out, "help", d->help);
 }
 
+/* What there is to compile says how long it may take. */
+static void add_size(struct kgi_text *out, uint64_t bytes)
+{
+    if (bytes >= 1000000)
+        kgi_text_add(out, ": %.1f MB of PTX, a slow first start", (double)bytes / 1e6);
+    else if (bytes)
+        kgi_text_add(out, ": %llu KB of PTX, a slow first start",
+                     (unsigned long long)(bytes + 999) / 1000);
+    else
+        kgi_text_add(out, ", a slow first start");
+}
+
 static void add_outlook(struct kgi_text *out, const struct kgi_diagnosis *d)
 {
     const struct kgi_code *c = chosen(d);
@@ -455,9 +467,11 @@ static void add_outlook(struct kgi_text *out, const struct kgi_diagnosis *d)
     char target[24], name[24];
 
     kgi_target_name(d->host.gpu, "sm_", target, sizeof target);
-    if (d->reason == KG201_WILL_JIT && c)
-        kgi_text_add(out, "; will be JIT-compiled from %s for %s (slow first start)",
+    if (d->reason == KG201_WILL_JIT && c) {
+        kgi_text_add(out, "; will be JIT-compiled from %s for %s",
                      code_name(c, name, sizeof name), target);
+        add_size(out, c->size);
+    }
     else if (d->reason == KG101_NO_CODE)
         kgi_text_add(out, "; no SASS for %s, and no PTX it can use", target);
     else if (d->reason && title)

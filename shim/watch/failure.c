@@ -505,7 +505,8 @@ static bool line_is_news(const struct kgi_diagnosis *d)
     return news;
 }
 
-static void judge_module(struct kgi_image *image, const struct kgi_host *host, int ordinal)
+static void judge_module(struct kgi_image *image, const struct kgi_host *host, int ordinal,
+                         bool coming)
 {
     struct kgi_diagnosis d = {.event = KGI_EVENT_MODULE, .host = *host, .ordinal = ordinal};
     bool info = kgi_log_enabled(KGI_INFO);
@@ -516,7 +517,8 @@ static void judge_module(struct kgi_image *image, const struct kgi_host *host, i
         kgi_image_inspect(image);
         kgi_judge(image->codes, image->count, host, &d.verdict);
     }
-    if (d.verdict.answer == KGI_NO_CUDA || (!d.verdict.reason && !info))
+    if (d.verdict.answer == KGI_NO_CUDA || (!d.verdict.reason && !info) ||
+        (coming && d.verdict.reason != KG201_WILL_JIT))
         return;
     kgi_image_locate(image);
     describe_image(&d, image);
@@ -525,17 +527,17 @@ static void judge_module(struct kgi_image *image, const struct kgi_host *host, i
         kgi_tell(&d);
 }
 
-void kgi_module(struct kgi_image *image)
+void kgi_module(struct kgi_image *image, bool coming)
 {
     struct kgi_host host;
     int ordinal, saved = errno;
 
     if (image->announced || !kgi_log_enabled(KGI_WARN) || !kgi_machine() ||
-        atomic_exchange(&image->announced, true))
+        (!coming && atomic_exchange(&image->announced, true)))
         return;
     kgi_image_read(image);
     for (size_t i = 0; kgi_host_at(i, &host, &ordinal); i++)
-        judge_module(image, &host, ordinal);
+        judge_module(image, &host, ordinal, coming);
     errno = saved;
 }
 

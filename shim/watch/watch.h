@@ -140,8 +140,8 @@ void kgi_failure_surfaced(const char *api, const struct kgi_call *call,
  * so where such an earlier one failed unchecked. */
 void kgi_failure_follows(const char *api, int result);
 /* One line for an image given to the driver that has no SASS for a GPU of this machine or for
- * KGUARD_TARGET. */
-void kgi_module(struct kgi_image *image);
+ * KGUARD_TARGET. coming: it is about to be, and only what takes time is told. */
+void kgi_module(struct kgi_image *image, bool coming);
 
 /* ---- errors.c: the texts of errors ------------------------------------------------------------------ */
 

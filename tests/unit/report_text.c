@@ -321,7 +321,7 @@ static void modules(void **state)
     d.reason = KG201_WILL_JIT;
     d.verdict = (struct kgi_verdict){KGI_JIT, KG201_WILL_JIT, 1, 0};
     expect(&d, "P: warn[KG201]: /opt/a.so holds SASS sm_70; PTX compute_80 (ISA 7.4); will be "
-               "JIT-compiled from compute_80 for sm_120 (slow first start)\n");
+               "JIT-compiled from compute_80 for sm_120, a slow first start\n");
     d.reason = KGI_OK;
     d.host.gpu.number = 70;
     d.verdict = (struct kgi_verdict){KGI_NATIVE, KGI_OK, 0, 0};
