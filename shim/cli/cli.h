@@ -49,6 +49,7 @@ extern const struct kgi_command kgi_run_command;  /* run.c */
 extern const struct kgi_command kgi_explain_command; /* explain.c */
 extern const struct kgi_command kgi_doctor_command;  /* doctor.c */
 extern const struct kgi_command kgi_warm_command; /* warm.c */
+extern const struct kgi_command kgi_cache_command; /* cache.c */
 
 /* ---- gpus.c: this machine, without a driver call ----------------------------------------------------- */
 

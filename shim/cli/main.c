@@ -164,7 +164,7 @@ int kgi_flags_parse(const struct kgi_command *command, int argc, char **argv, vo
 /* ---- main ------------------------------------------------------------------------------------------------- */
 
 static const struct kgi_command *const commands[] = {
-    &kgi_scan_command, &kgi_run_command, &kgi_warm_command, &kgi_explain_command,
+    &kgi_scan_command, &kgi_run_command, &kgi_warm_command, &kgi_cache_command, &kgi_explain_command,
     &kgi_doctor_command};
 
 static void show_usage(FILE *out)
