@@ -110,6 +110,8 @@ int kgi_source_of(struct kgi_bytes image, const struct kgi_host *host,
     size_t count = 0;
     int result = -ENOENT;
 
+    if (kgi_image_form(image) == KGI_FORM_PTX)
+        image.size = kgi_image_extent(image); /* the key must not depend on what follows the NUL */
     *verdict = (struct kgi_verdict){KGI_NO_CUDA, 0, -1, 0};
     if (codes && kgi_image_codes(image, codes, CODES_MOST, &count, NULL) == 0 &&
         count <= CODES_MOST) {

@@ -523,8 +523,10 @@ static void judge_module(struct kgi_image *image, const struct kgi_host *host, i
     kgi_image_locate(image);
     describe_image(&d, image);
     d.reason = d.verdict.reason;
-    if (line_is_news(&d))
+    if (line_is_news(&d)) {
         kgi_tell(&d);
+        kgi_jit_cannot(&d);
+    }
 }
 
 void kgi_module(struct kgi_image *image, bool coming)

@@ -180,7 +180,7 @@ static void add_name(struct kgi_text *t, const struct whose *w)
 }
 
 /* Of each kind one line for a library at warn; the others at info. */
-enum line { LINE_COMPILE = 1, LINE_FAILED = 2, LINE_REFUSED = 4 };
+enum line { LINE_COMPILE = 1, LINE_FAILED = 2, LINE_REFUSED = 4, LINE_CANNOT = 8 };
 
 static bool is_worth_a_line(const struct whose *w, enum line line)
 {
@@ -465,10 +465,19 @@ static bool obtain(struct part *p, const struct whose *w, const struct kgi_host 
     return have;
 }
 
-static void refuse(struct part *p, const char *what)
+/* What was compiled a moment ago lies in the cache as well, as an entry to be refused. */
+static void refuse(struct part *p, const struct kgi_host *host, const char *what)
 {
-    if (p->hit.image.at)
-        kgi_cache_refuse(kgi_cache_default(), &p->source.key, &p->hit, what);
+    struct kgi_cache_hit *hit = &p->hit, again = {.image = {NULL, 0}};
+    struct kgi_compiler own = own_compiler(host);
+
+    if (!hit->image.at) {
+        hit = &again;
+        if (kgi_cache_get(kgi_cache_default(), &p->source.key, host, &own, &again))
+            return;
+    }
+    kgi_cache_refuse(kgi_cache_default(), &p->source.key, hit, what);
+    kgi_cache_free(&again);
 }
 
 /* ---- what is looked at --------------------------------------------------------------------------------------- */
@@ -592,7 +601,7 @@ bool kgi_jit_module(CUmodule *module, const void *image, const char *file, unsig
             result = (int)driver.ModuleLoadDataEx(module, part_image(p).at, count, options, values);
             done = !result;
             if (!done) {
-                refuse(p, "cuModuleLoadDataEx refused it");
+                refuse(p, &host, "the driver did not take it");
                 tell_refused(&g.whose, result, &host);
             }
         }
@@ -695,10 +704,13 @@ static const void *assemble(struct kgi_jitted *j, size_t kinds)
 static void refuse_all(struct kgi_jitted *j, int result)
 {
     struct whose w = {j->library, j->built_by};
-    struct kgi_host host = {0};
+    const struct kgi_machine *m = kgi_machine();
+    struct kgi_host host = m ? m->host : (struct kgi_host){0};
 
-    for (size_t i = 0; i < j->part_count; i++)
-        refuse(&j->parts[i], "the driver did not take it");
+    for (size_t i = 0; i < j->part_count; i++) {
+        host.gpu.number = j->parts[i].source.target.number;
+        refuse(&j->parts[i], &host, "the driver did not take it");
+    }
     tell_refused(&w, result, &host);
 }
 
@@ -775,6 +787,36 @@ void kgi_jit_done(struct kgi_jitted *j, CUresult result)
         kgi_unlock(&lock);
     }
     errno = saved;
+}
+
+/* ---- where there is nothing to compile ------------------------------------------------------------------------- */
+
+/* Why the JIT is no help, in so many words: whoever switched it on would look for the fault there. */
+void kgi_jit_cannot(const struct kgi_diagnosis *d)
+{
+    static const struct {
+        int reason;
+        const char *words;
+    } rows[] = {
+        {KG101_NO_CODE, "there is no PTX that fits"},
+        {KG102_ARCH_SPECIFIC, "its PTX is for another exact GPU (a or f)"},
+        {KG103_PTX_TOO_NEW, "its PTX is newer than the driver; with KGUARD_PTXAS, a ptxas new enough "
+                            "could compile it"},
+        {KG107_BAD_PTX, "its PTX is obfuscated"},
+        {KG108_NEEDS_LINK, "it is relocatable, or LTO alone, and needs a device link"},
+    };
+    struct whose w = {d->library, d->built_by};
+    KGI_TEXT(t, 512);
+
+    if (!atomic_load(&kgi_jit_on) || d->verdict.answer != KGI_NONE ||
+        (d->reason == KG103_PTX_TOO_NEW && kgi_options()->ptxas[0]))
+        return;
+    for (size_t i = 0; i < KGI_COUNT(rows); i++)
+        if (rows[i].reason == d->reason && is_worth_a_line(&w, LINE_CANNOT)) {
+            add_name(&t, &w);
+            kgi_text_add(&t, ": KGUARD_JIT cannot help: %s", rows[i].words);
+            tell("cannot", d->reason, &w, &d->host, d->ordinal, t.at);
+        }
 }
 
 /* ---- libraries: the first use ------------------------------------------------------------------------------------ */

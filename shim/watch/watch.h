@@ -216,6 +216,9 @@ extern _Atomic bool kgi_jit_on __attribute__((visibility("hidden")));
 void kgi_jit_start(void);
 void kgi_jit_finish(void);
 
+/* An image that cannot run was told of: whether KGUARD_JIT, when it is on, could change that. */
+void kgi_jit_cannot(const struct kgi_diagnosis *d);
+
 /* A module is to be loaded, from an image or a file (the other is NULL). True when an image of ours was
  * loaded in its place: *module is set, the call has succeeded. */
 bool kgi_jit_module(CUmodule *module, const void *image, const char *file, unsigned count,
