@@ -448,7 +448,7 @@ static int run(const struct kgi_command *self, int argc, char **argv)
 const struct kgi_command kgi_cache_command = {
     .name = "cache",
     .arguments = "stats|list|verify|explain KEY|gc|clear|export DIR|import DIR [OPTION...]",
-    .help = "looks after the compute cache, which keeps what was compiled of PTX",
+    .help = "Looks after the compute cache: what it holds, whether it is whole, why a key missed.",
     .run = run,
     .flags = flags,
     .flag_count = KGI_COUNT(flags),

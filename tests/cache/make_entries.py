@@ -42,4 +42,22 @@ for name, data in (("format1.entry", entry(1, key, compiler, b"no cubin, but as 
     for folder in (seeds,) if name == "failure.entry" else (here, seeds):
         with open(os.path.join(folder, name), "wb") as f:
             f.write(data)
+
+
+def place(key, compiler, payload, cost):
+    digest, by = hashlib.sha256(key).hexdigest(), hashlib.sha256(compiler).hexdigest()
+    path = os.path.join(here, "tree", digest[:2], digest[2:] + "." + by[:16])
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as f:
+        f.write(entry(1, key, compiler, payload, cost=cost))
+
+
+# A tier as it lies in an image: one input by two compilers, and with another option.
+with open(os.path.join(here, "..", "fixtures", "cubin_90a.cubin"), "rb") as f:
+    cubin = f.read()
+jit = field(b"driver") + field(struct.pack("<I", 13000)) + field(b"580.95.05")
+ptx = [(b"plain", b"not read here")]
+place(key_block(ptx, b"sm_90a", b""), compiler, cubin, 0)
+place(key_block(ptx, b"sm_90a", b""), jit, cubin, 1500)
+place(key_block(ptx, b"sm_90a", b"-O1"), compiler, cubin, 0)
 print(hashlib.sha256(key).hexdigest())
