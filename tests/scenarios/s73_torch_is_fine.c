@@ -5,17 +5,17 @@
  * run: TORCH=@/torch/lib/libtorch_cuda.so
  * run: TORCH=@/torch/lib/libtorch_cuda.so KGUARD_LOG_FORMAT=json
  * run: TORCH=@/torch_old/lib/libtorch_cuda.so
- * run: TORCH=@/torch_old/lib/libtorch_cuda.so itself
+ * run: TORCH=@/torch/lib/libtorch_cuda.so PART=@/torch/lib/libtorch_linalg.so
  */
 #include "runtime.h"
 
-int main(int argc, char **argv)
+int main(void)
 {
-    void *torch = dlopen(getenv("TORCH"), RTLD_NOW);
-    int (*bad)(void) = (int (*)(void))dlsym(torch, "extension_bad");
+    void *part = getenv("PART") ? dlopen(getenv("PART"), RTLD_NOW) : NULL;
 
-    if (argc > 1)
-        answer("torch", bad());
+    dlopen(getenv("TORCH"), RTLD_NOW);
+    if (part)
+        answer("part", ((int (*)(void))dlsym(part, "extension_bad"))());
     else
         CALL(lacking_stub);
     return 1;

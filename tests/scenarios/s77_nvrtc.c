@@ -25,7 +25,7 @@ int main(int argc, char **argv)
     if (argc > 1 && nvrtcCompileProgram)
         compile = nvrtcCompileProgram;
     try(compile, 1, (const char *[]){"--gpu-architecture=compute_90"});
-    try(compile, 1, (const char *[]){"--no-such-option"});
+    try(compile, 2, (const char *[]){"--gpu-architecture=compute_90", "--no-such-option"});
     try(compile, 2, (const char *[]){"-arch", "sm_103"});
     start_direct();
     try(compile, 1, (const char *[]){"--gpu-architecture=compute_120"});

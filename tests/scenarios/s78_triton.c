@@ -26,6 +26,8 @@ int main(int argc, char **argv)
         dlopen(getenv("TRITON"), RTLD_NOW);
     CALL(cuModuleLoadData, &module, fatbin_120);
     CALL(cuModuleLoadData, &module, fatbin_120);
+    if (strcmp(when, "late") == 0)
+        _exit(0); /* where the end of a process is not seen, either */
     if (strcmp(when, "last") == 0)
         dlopen(getenv("TRITON"), RTLD_NOW);
     return 0;
