@@ -14,8 +14,11 @@
  * of libcublasLt); where it is missing (lld), all fatbins count as registered.
  *
  * A payload is looked into where it is small: a cubin or PTX without a kernel says nothing about what
- * can run, and each program that nvcc links has such stubs in it. Those of 13 libraries of CUDA 13
- * are all smaller than SMALL. With kernels, all payloads are (kernels.c).
+ * can run, and each program that nvcc links has such stubs in it; 1 828 of cuBLASLt's 6 120 codes are
+ * of that kind, none larger than 5 080 bytes. With kernels, all payloads are (kernels.c). That changes
+ * few answers: of 25 libraries with code, judged for 13 targets each, three did for one target each
+ * (a packed cubin turned out to be relocatable, "link" for "native", twice; one of more than SMALL
+ * bytes to be empty).
  */
 #include <elf.h>
 #include <errno.h>
