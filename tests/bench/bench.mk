@@ -17,6 +17,15 @@ $(BENCH)/exec: tests/bench/exec.c tests/bench/bench.h
 	@mkdir -p $(@D)
 	$(Q)$(BENCH_CC) -o $@ $<
 
+$(BENCH)/cache: tests/bench/cache.c tests/bench/bench.h $(call objects_of,jit)
+	@mkdir -p $(@D)
+	$(Q)$(BENCH_CC) -o $@ $(filter %.c %.o,$^) $(STATIC_LIBS)
+
+# make bench-cache    what a hit of the compute cache costs, beside reading the file
+.PHONY: bench-cache
+bench-cache: $(BENCH)/cache
+	@$(BENCH)/cache
+
 .PHONY: bench
 bench:
 	@.ci/deps check
