@@ -38,7 +38,7 @@ include tests/tests.mk tests/gpu/gpu.mk
 
 .DEFAULT_GOAL := all
 .PHONY: all
-all: $(OBJDIR)/libkguard.so $(OBJDIR)/kguard
+all: $(OBJDIR)/libkguard.so $(OBJDIR)/kguard $(OBJDIR)/libkguard.a
 
 $(OBJDIR)/%.o: %.c | deps
 	@mkdir -p $(@D)
@@ -86,6 +86,14 @@ $(OBJDIR)/kguard: $(CLI_OBJ) $(OBJDIR)/core.a
 	$(if $(V),,@echo "  LD    $@")
 	$(Q)$(CC) $(if $(SAN),,-static) -o $@ $^ $(SAN_FLAGS) $(LDFLAGS) -Wl,--gc-sections -pthread \
 	    $(CLI_LIBS) -l:liblz4.a -l:libmd.a -l:libsupc++.a
+
+# The public API's scan and verdict, for other programs: one object, of which only include/kguard.h's
+# names can be seen.
+$(OBJDIR)/libkguard.a: $(filter-out %/main.o,$(CLI_OBJ)) $(OBJDIR)/core.a
+	@rm -f $@ $(OBJDIR)/cli.a && ar rcs $(OBJDIR)/cli.a $(filter-out %/main.o,$(CLI_OBJ))
+	$(Q)$(CC) -r -nostdlib -o $(OBJDIR)/libkguard.o $(OBJDIR)/shim/cli/api.o $(OBJDIR)/cli.a \
+	    $(OBJDIR)/core.a -l:liblz4.a -l:libzstd.a -l:libmd.a -l:libsupc++.a
+	$(Q)objcopy -w --keep-global-symbol='kg_*' $(OBJDIR)/libkguard.o && ar rcs $@ $(OBJDIR)/libkguard.o
 
 .PHONY: deps
 deps:

@@ -84,7 +84,7 @@ check:
 	@$(MAKE) --no-print-directory check-built
 FUZZ_REPLAY := $(FUZZ:%=$(OBJDIR)/fuzz/replay_%)
 CLI_TESTS := tests/cli/golden.sh $(wildcard tests/cli/*_test.py)
-check-built: $(OBJDIR)/libkguard.so $(OBJDIR)/kguard fake scenarios $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY)
+check-built: all fake scenarios $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY)
 	@OBJDIR=$(abspath $(OBJDIR)) SAN=$(SAN) CC=$(CC) STRICT=$(STRICT) tests/run.sh \
 	    $(GATES) $(FAKE_TESTS) $(CLI_TESTS) $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY) $(SCENARIOS)
 

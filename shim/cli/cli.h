@@ -39,8 +39,6 @@ struct kgi_command {
  * many are left, or -1: the answer is out (--help) or the complaint is, and *exit_code is set. */
 int kgi_flags_parse(const struct kgi_command *command, int argc, char **argv, void *context,
                     int *exit_code);
-/* "0.1.0" */
-extern const char kgi_version[];
 /* "kguard: ..." on stderr. */
 void kgi_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -60,6 +58,8 @@ size_t kgi_gpus_here(struct kgi_target *targets, size_t room);
 uint16_t kgi_gpu_number(const char *bus);
 /* "580.159.03" of the kernel's driver into out; false when there is none. */
 bool kgi_driver_here(char *out, size_t size);
+/* Its branch: "570.26" -> 570; -EINVAL for what is no driver's version. */
+int kgi_driver_parse(const char *text, int *branch);
 
 /* ---- engine.c: what one file holds, from a stream of its bytes ------------------------------------------ */
 

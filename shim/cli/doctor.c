@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
+#include <kguard.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -116,7 +117,7 @@ static void add_system(struct report *r)
     char line[256], name[256];
 
     r->section = "system";
-    tell(r, "kguard", "%s", kgi_version);
+    tell(r, "kguard", "%s", KG_VERSION);
     if (uname(&names) == 0)
         tell(r, "kernel", "%s %s %s", names.sysname, names.release, names.machine);
     if (first_line("/etc/os-release", "PRETTY_NAME=", line, sizeof line) &&
@@ -595,7 +596,7 @@ static void put_json(const struct report *r)
     json_t *all = json_object(), *facts = json_array();
 
     json_object_set_new(all, "schema", json_integer(1));
-    json_object_set_new(all, "version", json_string(kgi_version));
+    json_object_set_new(all, "version", json_string(KG_VERSION));
     for (size_t i = 0; i < r->count; i++) {
         json_t *fact = json_object();
         set_text(fact, "section", r->facts[i].section);

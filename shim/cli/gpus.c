@@ -5,6 +5,7 @@
  */
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 
@@ -101,4 +102,15 @@ bool kgi_driver_here(char *out, size_t size)
         }
     }
     return false;
+}
+
+int kgi_driver_parse(const char *text, int *branch)
+{
+    char *end;
+    long number = strtol(text, &end, 10);
+
+    if (end == text || (*end && *end != '.') || number < 100 || number > 9999)
+        return -EINVAL;
+    *branch = (int)number;
+    return 0;
 }

@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "cli.h"
+#include <kguard.h>
 
-const char kgi_version[] = "0.1.0";
+#include "cli.h"
 
 void kgi_complain(const char *format, ...)
 {
@@ -181,7 +181,7 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "";
 
     if (strcmp(name, "--version") == 0) {
-        printf("kguard %s\n", kgi_version);
+        printf("kguard %s\n", KG_VERSION);
         return KGI_EXIT_OK;
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {

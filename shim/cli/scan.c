@@ -68,14 +68,10 @@ static int set_target(void *context, const char *value)
 static int set_driver(void *context, const char *value)
 {
     struct run *run = context;
-    char *end;
-    long branch = strtol(value, &end, 10);
 
-    if (end == value || (*end && *end != '.') || branch < 100 || branch > 9999 ||
-        strlen(value) >= sizeof run->driver)
+    if (strlen(value) >= sizeof run->driver || kgi_driver_parse(value, &run->scan.host.driver) < 0)
         return -EINVAL;
     strcpy(run->driver, value);
-    run->scan.host.driver = (int)branch;
     return 0;
 }
 

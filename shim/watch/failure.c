@@ -182,6 +182,7 @@ static bool seen_quickly(const struct kgi_call *call, const struct kgi_kernel *k
     if (!s)
         return false;
     atomic_fetch_add_explicit(&s->count, 1, memory_order_relaxed);
+    kgi_last_again(s->library, s->reason);
     /* What was looked up and is not there may be a probe: its words, like its report, are the first's. */
     if (call->use == KGI_USE_LAUNCH || call->result != 500)
         name_in_text(call, kernel, call->use == KGI_USE_QUERY);
@@ -325,6 +326,8 @@ static void diagnose(const struct kgi_call *call, struct kgi_kernel *kernel)
     if (is_news(call, kernel, &d)) {
         kgi_tell_failure(&d, kernel);
         kernel->name = d.kernel;
+    } else {
+        kgi_last_again(d.library ? d.library : d.built_by, d.reason);
     }
     name_in_text(call, kernel, d.query);
     if (kgi_options()->abort_on_error && !d.query && !d.not_used_yet)

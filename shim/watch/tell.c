@@ -242,20 +242,26 @@ static void write_diagnosis(const struct kgi_diagnosis *d, char *buffer, size_t 
 {
     const struct kgi_options *o = kgi_options();
     struct kgi_text text = {buffer, size, 0, false};
+    const char *kept = NULL;
+    bool keep = d->event == KGI_EVENT_FAILURE;
 
     buffer[0] = 0;
-    if (!o->json) {
+    if (!o->json || keep)
         kgi_report_text(d, &text);
+    if (!o->json)
         kgi_log_write(text.at, text.length);
-        text = (struct kgi_text){buffer, size, 0, false};
-        buffer[0] = 0;
-    }
-    if (o->json || o->record[0])
+    if (keep)
+        kept = kgi_strdup(text.at);
+    text = (struct kgi_text){buffer, size, 0, false};
+    buffer[0] = 0;
+    if (o->json || o->record[0] || keep)
         kgi_report_json(d, &text);
     if (o->json)
         kgi_log_write(text.at, text.length);
     if (o->record[0])
         kgi_log_record(text.at, text.length);
+    if (keep)
+        kgi_last_set(d, kept, kgi_strdup(text.at));
 }
 
 static void add_machine(struct kgi_diagnosis *d)

@@ -184,6 +184,14 @@ bool kgi_host_at(size_t i, struct kgi_host *host, int *ordinal);
 void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel);
 void kgi_tell(const struct kgi_diagnosis *d);
 
+/* ---- last.c: reports kept for who asks (include/kguard.h) ------------------------------------------- */
+
+/* A failure has been reported so; d's library, text and json live for ever. text or json may be NULL:
+ * there was no memory. */
+void kgi_last_set(const struct kgi_diagnosis *d, const char *text, const char *json);
+/* One of this library (or builder) and reason came again. */
+void kgi_last_again(const char *library, int reason);
+
 /* ---- thread.c: failures between the moment they happen and the moment they are noticed ---------------- */
 
 /* Not 0 while some thread has a failure on record: the one word a good launch looks at. */
