@@ -60,6 +60,8 @@ done
     $cc $flags -o "$out/chain" tests/scenarios/s01_openmp_chain.c -L"$out" \
         -Wl,--no-as-needed -ltool1 -ltool2 -ltool3
     $cc $flags -o "$out/old_driver" tests/scenarios/s48_old_driver.c
+    $cc $flags -Ishim -o "$out/golden" tests/unit/jit_cache_golden.c \
+        "$out"/shim/{base,code,rules,jit}/*.o "$lib"/lib{lz4,zstd,md}.a -l:libsupc++.a
 }
 emulated() { # preload program
     qemu-aarch64 -L /usr/aarch64-linux-gnu -E LD_PRELOAD="$1" -E LD_LIBRARY_PATH="$out:$out/old" \
@@ -73,3 +75,6 @@ for program in chain old_driver; do
     [ "$plain" = "$with" ]
 done
 grep -q 'kguard.*voxelize_kernel' "$out/said"
+
+# A cache entry is the same bytes here.
+qemu-aarch64 -L /usr/aarch64-linux-gnu "$out/golden"

@@ -1,0 +1,51 @@
+/*
+ * The entry that we write, byte for byte that of tests/cache/make_entries.py, and read back through
+ * the cache: the same on every machine (tests/gates/aarch64.sh runs this one for aarch64). No cmocka,
+ * which there is not for that.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "jit/cache.h"
+
+#define WANT "tests/cache/tree/2b/fbf8d938ac202b3e9bc94d69383d369aa36dc3a92482f117f121634628fcd2.71f700a876665098"
+
+static char got[300];
+
+static bool same_file(struct kgi_bytes want, const char *tier)
+{
+    struct kgi_bytes file;
+
+    snprintf(got, sizeof got, "%s%s", tier, WANT + strlen("tests/cache/tree"));
+    file = kgi_file_map(got, 1 << 20);
+    return want.at && file.size == want.size && !memcmp(file.at, want.at, want.size);
+}
+
+int main(void)
+{
+    static const char ptx[] = "not read here";
+    struct kgi_cache_input input = {{(const uint8_t *)ptx, sizeof ptx - 1}, KGI_PLAIN};
+    struct kgi_compiler by = {KGI_BY_PTXAS, 13000, "V13.0.88"};
+    struct kgi_host host = {.gpu = {90, 0}, .cuda_version = 13000};
+    struct kgi_bytes want = kgi_file_map(WANT, 1 << 20);
+    struct kgi_bytes cubin = kgi_file_map("tests/fixtures/cubin_90a.cubin", 1 << 20);
+    char tier[] = "/tmp/kguard-golden-XXXXXX", command[64];
+    struct kgi_cache cache = {.user = tier, .no_stats = true};
+    struct kgi_cache_key key;
+    struct kgi_cache_hit hit;
+    int failed = 0;
+
+    if (!mkdtemp(tier) || kgi_cache_key(&input, 1, (struct kgi_target){90, 'a'}, "-O1", &key) != 0)
+        return 2;
+    failed |= kgi_cache_put(&cache, &key, &by, 0, cubin) != 0;
+    failed |= !same_file(want, tier) << 1;
+    failed |= (kgi_cache_get(&cache, &key, &host, NULL, &hit) != 0) << 2;
+    failed |= (hit.image.size != cubin.size || memcmp(hit.image.at, cubin.at, cubin.size) != 0) << 3;
+    snprintf(command, sizeof command, "rm -r %s", tier);
+    if (system(command) != 0)
+        return 2;
+    printf("put, bytes, get, image: %x\n", failed);
+    return failed ? 1 : 0;
+}
