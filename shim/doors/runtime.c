@@ -40,6 +40,7 @@ static const char *const names[] = {
 struct runtime {
     uintptr_t low, high;
     size_t index;
+    bool old; /* of CUDA 11: it loads what is registered through a private table, past all doors */
     void *original[RUNTIME_DOORS];
 };
 
@@ -69,6 +70,7 @@ static struct runtime *as_runtime(const struct kgi_object *object)
 {
     struct runtime *known = known_runtime(object), found = {.low = object->low,
                                                             .high = object->high};
+    const char *soname;
     size_t n;
 
     if (known)
@@ -76,6 +78,8 @@ static struct runtime *as_runtime(const struct kgi_object *object)
     if (kgi_object_same(object, kgi_object_self()) ||
         !kgi_object_symbol(object, "__cudaRegisterFatBinary"))
         return NULL;
+    soname = kgi_object_soname(object);
+    found.old = soname && strncmp(soname, "libcudart.so.11", 15) == 0;
     for (size_t i = 0; i < RUNTIME_DOORS; i++)
         found.original[i] = kgi_object_symbol(object, names[i]);
     kgi_lock(&lock);
@@ -328,7 +332,10 @@ KGI_EXPORT void **__cudaRegisterFatBinary(void *wrapper)
     struct runtime *r = runtime_at(wrapper);
     void **(*original)(void *) = r ? (void **(*)(void *))r->original[R___cudaRegisterFatBinary]
                                    : NULL;
-    void **handle = original ? original(wrapper) : NULL;
+    void *given = r && r->old && KGI_UNLIKELY(kgi_options()->jit != KGI_JIT_OFF)
+                      ? kgi_jit_registered(wrapper)
+                      : wrapper;
+    void **handle = original ? original(given) : NULL;
 
     if (handle) {
         remember(handle, r);

@@ -238,6 +238,10 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
                      const char *file, CUjit_option *jit, void **jit_values, unsigned jit_count,
                      CUlibraryOption *options, void **values, unsigned count, const void *caller);
 
+/* A fatbin is registered with a runtime of CUDA 11, whose loads pass no door: the wrapper that it is to be
+ * given. From the cache alone; no driver is called, nothing is said, since there may never be a use. */
+void *kgi_jit_registered(void *wrapper);
+
 /* The library is about to be used: the one that answers for it. May compile; calls the driver. */
 CUlibrary kgi_jit_used(CUlibrary library);
 /* A use failed. True when the image that failed was ours and another answers now: call again. */

@@ -240,6 +240,23 @@ def warmed_elsewhere(name):
     return problems
 
 
+def registered(name):
+    """A shared runtime of CUDA 11: at its registration, for KGUARD_TARGET, from the cache alone."""
+    copy = os.path.join(fresh("tier"), "tier")
+    shutil.copytree(os.path.join(JIT, "warm"), copy)
+    subprocess.run(["chmod", "-R", "go-w", copy], check=True)
+    argv, problems = [os.path.join(JIT, "values-11.8-shared")], []
+    for mode in ("LAZY", "EAGER"):
+        plain = Run(argv, env={"CUDA_MODULE_LOADING": mode})
+        run = Run(argv, fresh("cache"), env={"KGUARD_CACHE_RO": copy, "KGUARD_TARGET": "sm_90",
+                                             "KGUARD_LOG_FORMAT": "text", "KGUARD_LOG_FILE": "",
+                                             "CUDA_MODULE_LOADING": mode})
+        problems += same(plain, run, mode)
+        if "1 registered images" not in run.err:
+            problems.append(f"{mode}: {run.err[-300:]!r}")
+    return problems
+
+
 def build_extension():
     source, site = os.path.join(WORK, "ext"), os.path.join(WORK, "site")
     shutil.copytree(os.path.join(ROOT, "tests", "gpu", "programs", "ext"), source)
@@ -290,6 +307,7 @@ def checks():
         add("damaged", damaged)
         if os.path.isdir(os.path.join(JIT, "warm")):
             add("warmed-elsewhere", warmed_elsewhere)
+            add("registered/11.8-shared", registered)
         else:
             tell("SKIP", "warmed-elsewhere", "build-gpu/jit/warm is not there")
         if building:
