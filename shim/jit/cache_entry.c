@@ -3,11 +3,11 @@
  * before the digest was right: an entry is what some program once left in a directory.
  */
 #include <errno.h>
-#include <sha2.h>
 #define XXH_INLINE_ALL /* the archive has been built with _FORTIFY_SOURCE: it needs __memcpy_chk */
 #include <xxhash.h>
 #include "../base/base.h"
 #include "cache.h"
+#include "sha256.h"
 
 #define FORMAT 1
 #define FLAG_FAILURE 1u
@@ -64,7 +64,7 @@ static void hash(SHA2_CTX *context, const void *bytes, size_t size)
     uint64_t length = size;
 
     SHA256Update(context, (const uint8_t *)&length, sizeof length);
-    SHA256Update(context, bytes, size);
+    kgi_sha256_update(context, bytes, size);
 }
 
 int kgi_cache_key(const struct kgi_cache_input *inputs, size_t count, struct kgi_target target,
