@@ -12,6 +12,7 @@
 
 #define OFFENDERS_MOST 64 /* also texts: a program with more has been told enough */
 #define THREADS 64
+#define PROBES 4
 #define RESULTS 1024
 
 static const struct offender {
@@ -88,6 +89,22 @@ static unsigned offender_of(const struct kgi_kernel *kernel)
     return found;
 }
 
+/* A thread's word is in one of a few places; where others have them all, the first is taken over. */
+static _Atomic uint64_t *place_of(uint64_t thread, bool make)
+{
+    uint64_t nobody = 0;
+
+    for (size_t i = 0; i < PROBES; i++) {
+        _Atomic uint64_t *place = &last_of_thread[(thread + i * 17) % THREADS];
+
+        if (atomic_load_explicit(place, memory_order_acquire) >> 32 == thread ||
+            (make && atomic_compare_exchange_strong(place, &nobody, thread << 32)))
+            return place;
+        nobody = 0;
+    }
+    return make ? &last_of_thread[thread % THREADS] : NULL;
+}
+
 void kgi_error_caused(int result, const struct kgi_kernel *kernel)
 {
     uint64_t thread = (uint32_t)kgi_thread_id();
@@ -96,7 +113,7 @@ void kgi_error_caused(int result, const struct kgi_kernel *kernel)
     if (!kgi_options()->error_text || result < 0 || result >= RESULTS)
         return;
     offender = kernel ? offender_of(kernel) : 0;
-    atomic_store_explicit(&last_of_thread[thread % THREADS],
+    atomic_store_explicit(place_of(thread, true),
                           thread << 32 | (uint64_t)result << 16 | offender, memory_order_release);
     if (offender)
         atomic_store_explicit(&last_of_result[result], (uint8_t)offender, memory_order_release);
@@ -122,7 +139,8 @@ bool kgi_error_is_consequence(int result)
 static unsigned offender_for(int result, bool *consequence)
 {
     uint64_t thread = (uint32_t)kgi_thread_id();
-    uint64_t word = atomic_load_explicit(&last_of_thread[thread % THREADS], memory_order_acquire);
+    _Atomic uint64_t *place = place_of(thread, false);
+    uint64_t word = place ? atomic_load_explicit(place, memory_order_acquire) : 0;
 
     *consequence = kgi_error_is_consequence(result);
     if (*consequence)
