@@ -23,7 +23,6 @@ struct seen {
     const char *library; /* or who built the image; interned or NULL */
     int reason, group;
     const char *kernel;
-    const char *api;
     _Atomic uint64_t count;
     bool unchecked_told;
 };
@@ -189,8 +188,9 @@ static bool seen_quickly(const struct kgi_call *call, const struct kgi_kernel *k
     return true;
 }
 
-/* Counts one more of (library, reason, group); true when it is the first and is to be reported. */
-static bool is_news(const struct kgi_call *call, const struct kgi_kernel *kernel,
+/* Counts one more of (library, reason, group); its record when it is the first and is to be reported,
+ * else NULL. */
+static struct seen *news_of(const struct kgi_call *call, const struct kgi_kernel *kernel,
                     const struct kgi_diagnosis *d)
 {
     const char *library = d->library ? d->library : d->built_by;
@@ -202,10 +202,6 @@ static bool is_news(const struct kgi_call *call, const struct kgi_kernel *kernel
     s = seen_of(library, d->reason, group_of(call));
     if (s) {
         news = atomic_fetch_add_explicit(&s->count, 1, memory_order_relaxed) == 0;
-        if (news) {
-            s->kernel = d->kernel ? kgi_name(d->kernel) : NULL;
-            s->api = call->api;
-        }
         /* An image built in memory is another one each time. */
         if (kernel->image && kernel->image->lasting)
             kgi_map_set(&said.quick, quick_key(call, kernel->image), (uintptr_t)s);
@@ -219,7 +215,7 @@ static bool is_news(const struct kgi_call *call, const struct kgi_kernel *kernel
     kgi_unlock(&said.lock);
     if (arm && on_exit)
         on_exit(at_exit, NULL);
-    return news;
+    return news ? s : NULL;
 }
 
 /* ---- diagnosing ----------------------------------------------------------------------------------------------- */
@@ -304,6 +300,7 @@ static void diagnose(const struct kgi_call *call, struct kgi_kernel *kernel)
 {
     struct kgi_diagnosis d = {.event = KGI_EVENT_FAILURE, .ordinal = -1};
     const struct result_row *row = row_of(call->result);
+    struct seen *news;
 
     kgi_host_current(&d.host, &d.ordinal);
     if (!kernel->image && call->result != 500)
@@ -323,9 +320,10 @@ static void diagnose(const struct kgi_call *call, struct kgi_kernel *kernel)
     d.api = call->api;
     d.result = call->result;
     d.result_text = row ? row->text : NULL;
-    if (is_news(call, kernel, &d)) {
+    news = news_of(call, kernel, &d);
+    if (news) {
         kgi_tell_failure(&d, kernel);
-        kernel->name = d.kernel;
+        kernel->name = news->kernel = d.kernel; /* the stack may have told it */
     } else {
         kgi_last_again(d.library ? d.library : d.built_by, d.reason);
     }
