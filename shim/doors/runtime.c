@@ -192,6 +192,7 @@ static KGI_SLOW void failed(const char *api, int result, enum kgi_use use, const
                                         .caller = caller,
                                         .about = handle};
     struct kgi_kernel kernel = {0}, inner_kernel;
+    bool sought = false;
     int saved = errno;
 
     if (kgi_options()->off)
@@ -201,7 +202,7 @@ static KGI_SLOW void failed(const char *api, int result, enum kgi_use use, const
      * later the one that failed at the same place. */
     if (handle)
         kgi_handle_get(handle, &kernel);
-    else if (use == KGI_USE_LAUNCH && !kgi_thread_sought(&kernel))
+    else if (use == KGI_USE_LAUNCH && !(sought = kgi_thread_sought(&kernel)))
         kgi_handle_get(caller, &kernel);
     if (kgi_inner_take(&inner_call, &inner_kernel)) {
         if (!kernel.image)
@@ -213,7 +214,8 @@ static KGI_SLOW void failed(const char *api, int result, enum kgi_use use, const
         kernel.name = kgi_name(name);
     if (use == KGI_USE_LAUNCH && kgi_error_is_consequence(result))
         kgi_thread_launched();
-    kgi_failure(&call, &kernel);
+    if (!sought) /* else it was told of, and counted, when the look-up failed */
+        kgi_failure(&call, &kernel);
     if (kgi_failure_family(result)) {
         if (!handle && use == KGI_USE_LAUNCH)
             kgi_handle_set(caller, kernel.image, kernel.name);
