@@ -9,6 +9,7 @@ check-gpu-modes:
 	tests/gpu/modes.sh
 # The document, from what was recorded.
 modes:
+	@mkdir -p docs
 	python3 tests/gpu/modes/document.py tests/gpu/results/modes.json >docs/modes.md
 bench-gpu:
 	tests/bench/gpu.sh
