@@ -152,20 +152,31 @@ static unsigned offender_for(int result, bool *consequence)
 
 /* ---- what ------------------------------------------------------------------------------------------------ */
 
-/* One clause; texts of errors stand in the middle of other people's sentences. */
+/* What fits of it, and that it did not all. */
+static void add_cut(struct kgi_text *out, const struct kgi_text *part)
+{
+    kgi_text_add(out, "%s%s", part->at, part->cut ? "..." : "");
+}
+
+/* One clause; texts of errors stand in the middle of other people's sentences, and some put them into
+ * buffers of 256 bytes by sprintf: with CUDA's longest such text it stays below 200. */
 static const char *compose(const char *plain, const struct offender *o, bool consequence)
 {
     const char *slash = strrchr(o->library, '/');
-    KGI_TEXT(text, 768);
+    KGI_TEXT(text, 512);
+    KGI_TEXT(kernel, 52);
+    KGI_TEXT(library, 44);
 
     kgi_text_add(&text, "%s (kguard: %s", plain, consequence ? "after " : "");
     if (o->kernel)
-        kgi_report_kernel(&text, o->kernel);
+        kgi_report_kernel(&kernel, o->kernel);
     else
-        kgi_text_add(&text, o->in_memory ? "an image" : "code");
-    kgi_text_add(&text, o->in_memory ? " built in memory by " : " of ");
-    kgi_text_add_safe(&text, slash ? slash + 1 : o->library);
-    kgi_text_add(&text, "%s)", consequence ? " failed, which was not checked" : "");
+        kgi_text_add(&kernel, o->in_memory ? "an image" : "code");
+    kgi_text_add_safe(&library, slash ? slash + 1 : o->library);
+    add_cut(&text, &kernel);
+    kgi_text_add(&text, o->in_memory ? " made by " : " of ");
+    add_cut(&text, &library);
+    kgi_text_add(&text, "%s)", consequence ? " failed unchecked" : "");
     return text.cut ? NULL : kgi_strdup(text.at);
 }
 
