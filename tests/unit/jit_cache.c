@@ -329,6 +329,7 @@ static void p17_what_is_not_a_plain_file_of_ours(void **state)
         "mv $D $S/shard && ln -s $S/shard $D",
     };
     struct kgi_cache_key key = key_of(1);
+    struct stat st;
     char path[256];
 
     (void)state;
@@ -341,6 +342,8 @@ static void p17_what_is_not_a_plain_file_of_ours(void **state)
               scratch, ways[i]);
         if (hits(&cache, &key))
             fail_msg("taken: %s", ways[i]);
+        if (i < 4 && lstat(path, &st) != 0) /* not ours to remove, either */
+            fail_msg("removed: %s", ways[i]);
     }
 }
 
@@ -370,8 +373,10 @@ static void p18_no_place_no_files(void **state)
     struct kgi_cache nowhere = {.user = NULL}, relative = {.user = "tier"};
     struct kgi_cache_key key = key_of(1);
     struct kgi_cache_claim claim;
+    char before[512];
 
     (void)state;
+    small_cubin();
     assert_int_equal(put_small(&nowhere, &key), -ENOENT);
     assert_false(hits(&nowhere, &key));
     assert_false(kgi_cache_claim(&nowhere, &key, 0, &claim));
@@ -379,8 +384,10 @@ static void p18_no_place_no_files(void **state)
     assert_false(kgi_cache_failed(&nowhere, &key, &ptxas_13, NULL, 0));
     assert_int_equal(kgi_cache_gc(&nowhere, true), 0);
     assert_int_equal(kgi_cache_clear(&nowhere), 0);
+    assert_int_equal(getcwd(before, sizeof before) != NULL && chdir(scratch) == 0, 1);
     assert_int_equal(put_small(&relative, &key), -EINVAL);
     assert_int_equal(access("tier", F_OK), -1);
+    assert_int_equal(chdir(before), 0);
 }
 
 /* ---- P20, P21: tiers ---- */

@@ -256,6 +256,23 @@ static void p06_lying_lengths(void **state)
     }
 }
 
+/* An entry whose digest is right, of a key that is not that of its key block. */
+static void p02_a_key_that_the_block_does_not_give(void **state)
+{
+    struct kgi_cache_key key = make("one", NULL, KGI_PLAIN, sm_90, ""), other = key_of(2);
+    struct kgi_bytes file = entry_of(&key, small_cubin()), all = {file.at, file.size - 16};
+    uint8_t *at = (uint8_t *)(uintptr_t)file.at;
+    struct kgi_entry entry;
+
+    (void)state;
+    memcpy(at + 16, other.digest, 32);
+    kgi_entry_digest(all, (struct kgi_bytes){file.at, 0}, at + all.size);
+    assert_int_equal(kgi_entry_read(file, &entry), KGI_ENTRY_DAMAGED);
+    memcpy(at + 16, key.digest, 32);
+    kgi_entry_digest(all, (struct kgi_bytes){file.at, 0}, at + all.size);
+    assert_int_equal(kgi_entry_read(file, &entry), KGI_ENTRY_GOOD);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +281,7 @@ int main(void)
         cmocka_unit_test(p01_golden_key),
         cmocka_unit_test(p01_compilers_have_names_of_their_own),
         cmocka_unit_test(entry_round_trip),
+        cmocka_unit_test(p02_a_key_that_the_block_does_not_give),
         cmocka_unit_test(p23_fixture_of_this_format),
         cmocka_unit_test(p06_no_changed_byte_is_taken),
         cmocka_unit_test(p06_no_cut_entry_is_taken),
