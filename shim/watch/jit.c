@@ -76,6 +76,11 @@ static struct driver {
                                 CUlibraryOption *, void **, unsigned);
     CUresult (*LibraryUnload)(CUlibrary);
     CUresult (*CtxGetDevice)(CUdevice *);
+    CUresult (*PrimaryGetState)(CUdevice, unsigned *, int *);
+    CUresult (*PrimaryRetain)(CUcontext *, CUdevice);
+    CUresult (*PrimaryRelease)(CUdevice);
+    CUresult (*CtxPush)(CUcontext);
+    CUresult (*CtxPop)(CUcontext *);
 } driver;
 
 static bool find_driver(void)
@@ -88,6 +93,11 @@ static bool find_driver(void)
     driver.LibraryLoadData = kgi_object_symbol(&lib, "cuLibraryLoadData");
     driver.LibraryUnload = kgi_object_symbol(&lib, "cuLibraryUnload");
     driver.CtxGetDevice = kgi_object_symbol(&lib, "cuCtxGetDevice");
+    driver.PrimaryGetState = kgi_object_symbol(&lib, "cuDevicePrimaryCtxGetState");
+    driver.PrimaryRetain = kgi_object_symbol(&lib, "cuDevicePrimaryCtxRetain");
+    driver.PrimaryRelease = kgi_object_symbol(&lib, "cuDevicePrimaryCtxRelease_v2");
+    driver.CtxPush = kgi_object_symbol(&lib, "cuCtxPushCurrent_v2");
+    driver.CtxPop = kgi_object_symbol(&lib, "cuCtxPopCurrent_v2");
     return driver.ModuleLoadDataEx && driver.CtxGetDevice;
 }
 
@@ -119,6 +129,34 @@ static bool current_host(struct kgi_host *host, int *ordinal)
     *host = m->host;
     host->gpu = m->device[device].gpu;
     return true;
+}
+
+/* Where no context is current, the only GPU's primary one, if the program has made it already, is lent to
+ * this thread: cudart 13 asks for managed variables before it sets its context. */
+static bool borrow_context(void)
+{
+    const struct kgi_machine *m = kgi_machine();
+    CUcontext context;
+    unsigned flags;
+    int active = 0;
+
+    if (!m || m->count != 1 || !driver.PrimaryGetState || !driver.PrimaryRetain ||
+        !driver.PrimaryRelease || !driver.CtxPush || !driver.CtxPop ||
+        driver.PrimaryGetState(0, &flags, &active) || !active ||
+        driver.PrimaryRetain(&context, 0))
+        return false;
+    if (!driver.CtxPush(context))
+        return true;
+    driver.PrimaryRelease(0);
+    return false;
+}
+
+static void return_context(void)
+{
+    CUcontext context;
+
+    driver.CtxPop(&context);
+    driver.PrimaryRelease(0);
 }
 
 /* The i-th GPU of the machine that differs from those before. */
@@ -769,10 +807,12 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
         refuse_all(j, result);
         later = false;
     }
-    if (later)
+    if (later) {
+        kgi_log(KGI_DEBUG, "JIT: a library is loaded without a context");
         *out = j;
-    else
+    } else {
         free_record(j);
+    }
     errno = saved;
     return false;
 }
@@ -967,7 +1007,7 @@ static bool is_still_there(const struct kgi_jitted *j)
            kgi_mapped(j->original.at, j->original.size) == j->original.size;
 }
 
-static void first_use(struct kgi_jitted *j)
+static void compile_first(struct kgi_jitted *j)
 {
     struct given g = {.bytes = j->original, .whose = {j->library, j->built_by}};
     struct part *p = &j->parts[0];
@@ -985,6 +1025,21 @@ static void first_use(struct kgi_jitted *j)
     image = assemble(j, machine_host(1, &other, &ordinal) ? 2 : 1);
     if (image)
         load_second(j, image, true);
+}
+
+static void first_use(struct kgi_jitted *j)
+{
+    CUdevice device;
+    bool current = !driver.CtxGetDevice(&device), borrowed = !current && borrow_context();
+
+    kgi_log(KGI_DEBUG, "JIT: first use of a library with %s context",
+            current    ? "a current"
+            : borrowed ? "the primary"
+                       : "no");
+    if (current || borrowed)
+        compile_first(j);
+    if (borrowed)
+        return_context();
 }
 
 static void nap(void)

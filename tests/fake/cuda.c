@@ -15,6 +15,7 @@ struct machine machine;
 
 struct CUctx_st {
     int device;
+    bool made;
 };
 struct CUmod_st {
     struct image *image;
@@ -302,6 +303,7 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device)
     ENTER_STARTED(cuDevicePrimaryCtxRetain);
     CHECK_DEVICE(device);
     contexts[device].device = device;
+    contexts[device].made = true;
     *context = &contexts[device];
     return CUDA_SUCCESS;
 }
@@ -311,7 +313,7 @@ CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned *flags, int *activ
     ENTER_STARTED(cuDevicePrimaryCtxGetState);
     CHECK_DEVICE(device);
     *flags = 0;
-    *active = 1;
+    *active = contexts[device].made;
     return CUDA_SUCCESS;
 }
 

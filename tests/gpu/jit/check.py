@@ -62,7 +62,7 @@ class Run:
         if cache:
             full.update(LD_PRELOAD=SHIM, KGUARD_JIT="auto", KGUARD_CACHE_DIR=cache)
             if not quiet:
-                full.update(KGUARD_LOG="info", KGUARD_LOG_FORMAT="json", KGUARD_LOG_FILE=events)
+                full.update(KGUARD_LOG="debug", KGUARD_LOG_FORMAT="json", KGUARD_LOG_FILE=events)
         full.update(env or {})
         done = subprocess.run(argv, env=full, capture_output=True, timeout=240, cwd=cwd,
                               stdin=subprocess.DEVNULL)
