@@ -5,12 +5,9 @@
  */
 #include "sha256.h"
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#include <immintrin.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 
+#if defined(__x86_64__) || defined(__aarch64__)
 static const uint32_t rounds[64] __attribute__((aligned(16))) = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
@@ -20,6 +17,12 @@ static const uint32_t rounds[64] __attribute__((aligned(16))) = {
     0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+#endif
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#include <stdatomic.h>
 
 /* CPUID: SSSE3 and SSE4.1 for the shuffles, leaf 7 for SHA itself. */
 static bool has_instructions(void)
@@ -51,6 +54,7 @@ __attribute__((target("sha,sse4.1,ssse3"))) static void transform(uint32_t state
     for (; blocks--; at += 64) {
         __m128i w[4], before_abef = abef, before_cdgh = cdgh;
 
+#pragma GCC unroll 16 /* w in registers: a fifth faster */
         for (int i = 0; i < 16; i++) {
             __m128i *now = &w[i & 3], sum;
 
@@ -76,6 +80,56 @@ __attribute__((target("sha,sse4.1,ssse3"))) static void transform(uint32_t state
     _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(high, low, 8));
 }
 
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#include <sys/auxv.h>
+
+static bool has_instructions(void)
+{
+    return getauxval(AT_HWCAP) & 1 << 6; /* HWCAP_SHA2 */
+}
+
+__attribute__((target("+crypto"))) static void transform(uint32_t state[8], const uint8_t *at,
+                                                         size_t blocks)
+{
+    uint32x4_t abcd = vld1q_u32(state), efgh = vld1q_u32(state + 4);
+
+    for (; blocks--; at += 64) {
+        uint32x4_t w[4], before_abcd = abcd, before_efgh = efgh;
+
+#pragma GCC unroll 16 /* w in registers: a fifth faster */
+        for (int i = 0; i < 16; i++) {
+            uint32x4_t *now = &w[i & 3], sum, before = abcd;
+
+            if (i < 4)
+                *now = vreinterpretq_u32_u8(vrev32q_u8(vld1q_u8(at + 16 * i)));
+            else
+                *now = vsha256su1q_u32(vsha256su0q_u32(*now, w[(i + 1) & 3]), w[(i + 2) & 3],
+                                       w[(i + 3) & 3]);
+            sum = vaddq_u32(*now, vld1q_u32(rounds + 4 * i));
+            abcd = vsha256hq_u32(abcd, efgh, sum);
+            efgh = vsha256h2q_u32(efgh, before, sum);
+        }
+        abcd = vaddq_u32(abcd, before_abcd);
+        efgh = vaddq_u32(efgh, before_efgh);
+    }
+    vst1q_u32(state, abcd);
+    vst1q_u32(state + 4, efgh);
+}
+#else
+static bool has_instructions(void)
+{
+    return false;
+}
+
+static void transform(uint32_t state[8], const uint8_t *at, size_t blocks)
+{
+    (void)state;
+    (void)at;
+    (void)blocks;
+}
+#endif
+
 static size_t hash_blocks(SHA2_CTX *context, const uint8_t *at, size_t size)
 {
     size_t blocks = size / SHA256_BLOCK_LENGTH;
@@ -86,16 +140,6 @@ static size_t hash_blocks(SHA2_CTX *context, const uint8_t *at, size_t size)
     context->bitcount[0] += (uint64_t)blocks * SHA256_BLOCK_LENGTH * 8;
     return blocks * SHA256_BLOCK_LENGTH;
 }
-#else
-static size_t hash_blocks(SHA2_CTX *context, const uint8_t *at, size_t size)
-{
-    (void)context;
-    (void)at;
-    (void)size;
-    return 0;
-}
-#endif
-
 void kgi_sha256_update(SHA2_CTX *context, const void *bytes, size_t size)
 {
     const uint8_t *at = bytes;

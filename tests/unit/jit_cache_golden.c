@@ -9,6 +9,7 @@
 
 #include "base/base.h"
 #include "jit/cache.h"
+#include "jit/sha256.h"
 
 #define WANT "tests/cache/tree/2b/fbf8d938ac202b3e9bc94d69383d369aa36dc3a92482f117f121634628fcd2.71f700a876665098"
 
@@ -21,6 +22,32 @@ static bool same_file(struct kgi_bytes want, const char *tier)
     snprintf(got, sizeof got, "%s%s", tier, WANT + strlen("tests/cache/tree"));
     file = kgi_file_map(got, 1 << 20);
     return want.at && file.size == want.size && !memcmp(file.at, want.at, want.size);
+}
+
+/* The processor's instructions against libmd's C, for all lengths and for pieces of all lengths. */
+static bool same_hashes(void)
+{
+    static uint8_t bytes[6000];
+    uint8_t want[32], have[32];
+    SHA2_CTX context;
+
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * i >> 3);
+    for (size_t size = 0; size < sizeof bytes; size++) {
+        size_t first = size * 7 % (size + 1), second = (size - first) / 2;
+
+        SHA256Init(&context);
+        SHA256Update(&context, bytes, size);
+        SHA256Final(want, &context);
+        SHA256Init(&context);
+        kgi_sha256_update(&context, bytes, first);
+        kgi_sha256_update(&context, bytes + first, second);
+        kgi_sha256_update(&context, bytes + first + second, size - first - second);
+        SHA256Final(have, &context);
+        if (memcmp(want, have, sizeof want) != 0)
+            return false;
+    }
+    return true;
 }
 
 int main(void)
@@ -46,6 +73,7 @@ int main(void)
     snprintf(command, sizeof command, "rm -r %s", tier);
     if (system(command) != 0)
         return 2;
-    printf("put, bytes, get, image: %x\n", failed);
+    failed |= !same_hashes() << 4;
+    printf("put, bytes, get, image, hash: %x\n", failed);
     return failed ? 1 : 0;
 }
