@@ -57,7 +57,7 @@ struct kgi_diagnosis {
     uint64_t count;           /* how often seen in all, for FOLLOWUP and SUMMARY */
     const char *message;      /* FOLLOWUP, SUMMARY and JIT: the sentence itself; FAILURE, MODULE: in
                                  place of the usual first line */
-    const char *action;       /* JIT: hit, compile, compiled, failed, refused, summary */
+    const char *action;       /* JIT: hit, compile, compiled, failed, refused, cannot, note, summary */
 };
 
 /* ---- text.c --------------------------------------------------------------------------------------- */

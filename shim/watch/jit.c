@@ -368,6 +368,18 @@ static void tell_refused(const struct whose *w, int result, const struct kgi_hos
     tell("refused", KG201_WILL_JIT, w, host, -1, t.at);
 }
 
+static void tell_note(const struct whose *w, const char *words)
+{
+    struct kgi_host none = {0};
+    KGI_TEXT(t, 256);
+
+    if (!kgi_log_enabled(KGI_DEBUG))
+        return;
+    add_name(&t, w);
+    kgi_text_add(&t, ": %s", words);
+    tell("note", 0, w, &none, -1, t.at);
+}
+
 void kgi_jit_finish(void)
 {
     uint32_t compiled = atomic_load(&counts.compiled), hits = atomic_load(&counts.hits);
@@ -808,7 +820,7 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
         later = false;
     }
     if (later) {
-        kgi_log(KGI_DEBUG, "JIT: a library is loaded without a context");
+        tell_note(&g.whose, "loaded without a current context");
         *out = j;
     } else {
         free_record(j);
@@ -1032,10 +1044,10 @@ static void first_use(struct kgi_jitted *j)
     CUdevice device;
     bool current = !driver.CtxGetDevice(&device), borrowed = !current && borrow_context();
 
-    kgi_log(KGI_DEBUG, "JIT: first use of a library with %s context",
-            current    ? "a current"
-            : borrowed ? "the primary"
-                       : "no");
+    tell_note(&(struct whose){j->library, j->built_by},
+              current    ? "first used with a current context"
+              : borrowed ? "first used where the primary context is not current"
+                         : "first used without a context");
     if (current || borrowed)
         compile_first(j);
     if (borrowed)
