@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""kguard warm: over the scenarios' PTX, with a ptxas that knows its cubin; what it leaves is found by a
+process under the library."""
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+OBJDIR = os.path.abspath(os.environ.get("OBJDIR", os.path.join(ROOT, "build")))
+JIT = "tests/scenarios/jit"
+failures = []
+os.chdir(ROOT)
+
+
+def expect(what, good):
+    if not good:
+        failures.append(what)
+        print("FAIL:", what)
+
+
+def warm(*arguments, code=0, ptxas="ptxas", **environment):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("KGUARD") and k != "XDG_CACHE_HOME"}
+    if ptxas:
+        env["KGUARD_PTXAS"] = os.path.join(JIT, ptxas)
+    env.update(environment)
+    done = subprocess.run([os.path.join(OBJDIR, "kguard"), "warm", *arguments], env=env,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    expect("kguard warm %s: exit %d, not %d: %s" % (" ".join(arguments), done.returncode, code,
+                                                   done.stderr), done.returncode == code)
+    return done.stdout, done.stderr
+
+
+def tree(folder):
+    return {os.path.relpath(os.path.join(d, f), folder): open(os.path.join(d, f), "rb").read()
+            for d, _, names in os.walk(folder) for f in names}
+
+
+with tempfile.TemporaryDirectory() as folder:
+    one, two, three = (os.path.join(folder, name) for name in ("one", "two", "three"))
+    fatbin, text = os.path.join(JIT, "voxelize.compute_80.fatbin"), os.path.join(JIT, "voxelize.compute_80.ptx")
+
+    out, _ = warm("--target", "sm_120", "--cache", one, fatbin, text)
+    expect("two compiled: " + out, out.startswith("2 compiled, 0 were there, 0 failed"))
+    out, _ = warm("-t", "12.0", "-c", one, text, fatbin, fatbin)
+    expect("both there: " + out, out.startswith("0 compiled, 2 were there, 0 failed"))
+    warm("-t", "sm_120", "-c", two, "-j", "1", "-q", text, fatbin)
+    expect("the same tree, whatever the order", tree(one) == tree(two) and len(tree(one)) == 2)
+    expect("readable by all", all(os.stat(os.path.join(one, f)).st_mode & 0o777 == 0o644
+                                  for f in tree(one)))
+
+    # Inside an archive the key is the same; the whole folder at once, and what needs no JIT is left.
+    wheel = os.path.join(folder, "x.tar.gz")
+    with tarfile.open(wheel, "w:gz") as tar:
+        tar.add(fatbin, "lib/a.fatbin")
+        tar.add("examples/voxelize.sm_120.fatbin", "lib/b.fatbin")
+        tar.add(text, "a.ptx")
+    warm("-t", "sm_120", "-c", three, wheel)
+    expect("the same from an archive", tree(three) == tree(one))
+    out, _ = warm("-t", "sm_120", "-c", three, "examples")
+    expect("nothing else: " + out, out.startswith("0 compiled, 0 were there, 0 failed"))
+
+    # A library that holds it, and a process that finds it there.
+    program = os.path.join(OBJDIR, "scenarios", "s60_jit_library")
+    env = dict(os.environ, LD_LIBRARY_PATH=os.path.join(OBJDIR, "fake", "580"), KGUARD_JIT="auto",
+               KGUARD_LOG="info", KGUARD_CACHE_RO=one, LD_PRELOAD=os.path.join(OBJDIR, "libkguard.so"),
+               HOME=folder)
+    env.pop("KGUARD_CACHE_DIR", None)
+    before = tree(one)
+    if not os.environ.get("SAN"):
+        done = subprocess.run([program, "run", "warm"], env=env, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, universal_newlines=True)
+        expect("a hit by ptxas: " + done.stderr, done.returncode == 0 and
+               "code from the cache (5488 bytes, by ptxas V13.0.88" in done.stderr and
+               "JIT: 1 images from the cache" in done.stderr and "0 compiled" in done.stderr)
+        expect("the tier is untouched", tree(one) == before)
+
+    # What goes wrong is said, and is no entry.
+    for ptxas, words in (("ptxas_fails", "ptxas fatal: nothing here"), ("ptxas_dies", "signal 11"),
+                         ("ptxas_lies", "no cubin")):
+        bad = os.path.join(folder, ptxas)
+        out, err = warm("-t", "sm_120", "-c", bad, fatbin, code=1, ptxas=ptxas)
+        expect(ptxas + ": " + err, words in err and "0 compiled" in out)
+        expect(ptxas + " left an entry", not os.path.isdir(bad) or not tree(bad))
+    warm("-t", "sm_120", "-c", one, fatbin, code=2, ptxas="no_such_ptxas")
+    warm("-t", "sm_120", "-c", one, code=2)
+    warm("-t", "sm_none", "-c", one, fatbin, code=2)
+    warm("-t", "sm_120", "-j", "0", "-c", one, fatbin, code=2)
+    warm("-t", "sm_120", "-c", one, os.path.join(folder, "nothing"), code=3)
+    _, err = warm("-t", "sm_120", "-c", "/dev/null/no", fatbin, code=1)
+    expect("a cache that cannot be: " + err, "Not a directory" in err)
+
+sys.exit(1 if failures else 0)
