@@ -264,7 +264,7 @@ static KGI_SLOW void listed(void *const *handles, unsigned room, void *container
 static KGI_SLOW const char *text_of(int error, const char *plain)
 {
     if (kgi_error_is_consequence(error))
-        kgi_failure_follows("cuGetErrorString", error);
+        kgi_failure_follows(NULL, error);
     return kgi_error_text(error, plain);
 }
 

@@ -261,13 +261,14 @@ static KGI_SLOW void found(const void *handle, const void *container, const char
     remember(handle, r);
 }
 
-static KGI_SLOW void checked(const char *api, int result)
+/* text: what was asked for is the text of an error that another call returned. */
+static KGI_SLOW void checked(const char *api, int result, bool text)
 {
     int saved = errno;
 
     kgi_thread_checked(api, result);
     if (kgi_error_is_consequence(result) && !kgi_options()->off)
-        kgi_failure_follows(api, result);
+        kgi_failure_follows(text ? NULL : api, result);
     errno = saved;
 }
 
@@ -297,7 +298,7 @@ static KGI_SLOW void checked(const char *api, int result)
     NOTE(KGI_USE_FIND, container, name, false)
 #define CHECKED                                                                                    \
     if (PENDING || KGI_UNLIKELY(result != 0))                                                      \
-    checked(name_of, result)
+    checked(name_of, result, false)
 
 /* Both APIs give "not initialised" the number 3: what a call without any runtime answers. */
 #define NOT_INITIALIZED 3
@@ -406,7 +407,7 @@ static const char *error_text(struct runtime *r, enum runtime_door door, int err
     const char *(*original)(int) = r ? (const char *(*)(int))r->original[door] : NULL;
 
     if (PENDING || kgi_error_is_consequence(error))
-        checked(names[door], error);
+        checked(names[door], error, true);
     return original ? original(error) : NULL;
 }
 

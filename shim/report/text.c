@@ -170,10 +170,24 @@ static const char *code_name(const struct kgi_code *c, char *out, size_t size)
     return kgi_target_name(c->target, c->kind == KGI_CUBIN ? "sm_" : "compute_", out, size);
 }
 
+/* SASS that would run, were it not for CUDA_FORCE_PTX_JIT. */
+static bool is_hidden(const struct kgi_diagnosis *d)
+{
+    const struct kgi_code *c = chosen(d);
+
+    return d->reason == KG101_NO_CODE && d->host.jit_forced && c && c->kind == KGI_CUBIN &&
+           kgi_cubin_fits(c->target, d->host.gpu);
+}
+
 static void need_code(struct kgi_text *out, const struct kgi_diagnosis *d)
 {
     char gpu[24];
 
+    if (is_hidden(d)) {
+        kgi_text_add(out, "CUDA_FORCE_PTX_JIT unset, or PTX up to %s",
+                     kgi_target_name(d->host.gpu, "compute_", gpu, sizeof gpu));
+        return;
+    }
     kgi_text_add(out, "%s SASS", kgi_target_name(d->host.gpu, "sm_", gpu, sizeof gpu));
     if (d->host.jit_forbidden)
         kgi_text_add(out, " (CUDA_DISABLE_PTX_JIT=1 forbids PTX)");
@@ -220,7 +234,8 @@ static void need_readable(struct kgi_text *out, const struct kgi_diagnosis *d,
 
     bool new_enough = d->host.cuda_version && needs <= d->host.cuda_version;
 
-    if (d->unreadable) {
+    /* A file cut short may have lost its list of kernels alone. */
+    if (d->unreadable || d->verdict.answer == KGI_NO_CUDA) {
         kgi_text_add(out, "an undamaged image");
         return;
     }
@@ -471,7 +486,8 @@ static void add_outlook(struct kgi_text *out, const struct kgi_diagnosis *d)
         kgi_text_add(out, "; will be JIT-compiled from %s for %s",
                      code_name(c, name, sizeof name), target);
         add_size(out, c->size);
-    }
+    } else if (is_hidden(d))
+        kgi_text_add(out, "; CUDA_FORCE_PTX_JIT hides that SASS, and no PTX is left for %s", target);
     else if (d->reason == KG101_NO_CODE)
         kgi_text_add(out, "; no SASS for %s, and no PTX it can use", target);
     else if (d->reason && title)

@@ -433,9 +433,13 @@ void kgi_failure_follows(const char *api, int result)
     d.kernel = unchecked.name;
     d.api = api;
     d.result = result;
+    if (api)
+        kgi_text_add(&message, "%s = %d", api, result);
+    else
+        kgi_text_add(&message, "error %d", result);
     if (unchecked.name)
         kgi_demangle(unchecked.name, name, sizeof name);
-    kgi_text_add(&message, "%s = %d: likely a consequence of %s = %d for ", api, result,
+    kgi_text_add(&message, ": likely a consequence of %s = %d for ",
                  unchecked.call.api ? unchecked.call.api : "a launch", unchecked.call.result);
     kgi_text_add_safe(&message, name);
     kgi_text_add(&message, " of ");

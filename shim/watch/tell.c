@@ -209,6 +209,12 @@ static void add_function(struct kgi_text *line, const char *symbol)
     kgi_text_add_safe(line, name);
 }
 
+/* What Cython calls its functions tells nothing that the Python stack does not. */
+static const char *function_of(const struct kgi_frame *f)
+{
+    return f->symbol && strncmp(f->symbol, "__pyx_", 6) == 0 ? NULL : f->symbol;
+}
+
 /* Outermost first; a file is named where it changes: "udf_ext.so compute() > launch(int)". */
 static void draw_stack(struct desk *desk)
 {
@@ -221,16 +227,17 @@ static void draw_stack(struct desk *desk)
             picked[n++] = i;
     while (n-- > 0) {
         const struct kgi_frame *f = &desk->frames[picked[n]];
+        const char *function = function_of(f);
         bool same = strcmp(file, f->path) == 0;
 
-        if (same && !f->symbol)
+        if (same && !function)
             continue;
         kgi_text_add(&line, "%s", line.length ? " > " : "");
         if (!same)
             kgi_text_add_safe(&line, base_name(f->path));
-        if (f->symbol) {
+        if (function) {
             kgi_text_add(&line, "%s", same ? "" : " ");
-            add_function(&line, f->symbol);
+            add_function(&line, function);
         }
         file = f->path;
     }

@@ -48,23 +48,27 @@ static bool is_there(char *path, size_t size, const char *folder, const char *fi
 
 /* Which ptxas is run for a GPU: Triton's get_ptxas (third_party/nvidia/backend/compiler.py, 3.6 and
  * earlier; triton/common/backend.py, 2.x). */
-static bool ptxas_for(struct kgi_target gpu, const char *triton, char *path, size_t size)
+static bool ptxas_for(struct kgi_target gpu, const char *triton, char *path, size_t size,
+                      const char **chosen_by)
 {
-    const char *own = gpu.number >= 100 ? getenv("TRITON_PTXAS_BLACKWELL_PATH") : NULL;
+    static const char *const variables[] = {"TRITON_PTXAS_BLACKWELL_PATH", "TRITON_PTXAS_PATH"};
 
-    if (own && is_there(path, size, "", own))
-        return true;
-    own = getenv("TRITON_PTXAS_PATH");
-    if (own && is_there(path, size, "", own))
-        return true;
+    for (size_t i = gpu.number >= 100 ? 0 : 1; i < KGI_COUNT(variables); i++) {
+        const char *own = getenv(variables[i]);
+
+        *chosen_by = variables[i];
+        if (own && is_there(path, size, "", own))
+            return true;
+    }
+    *chosen_by = NULL;
     return (gpu.number >= 100 &&
             is_there(path, size, triton, "/backends/nvidia/bin/ptxas-blackwell")) ||
            is_there(path, size, triton, "/backends/nvidia/bin/ptxas") ||
            is_there(path, size, triton, "/third_party/cuda/bin/ptxas");
 }
 
-static void tell(const char *ptxas, const char *library, int cuda, const struct kgi_host *host,
-                 int ordinal)
+static void tell(const char *ptxas, const char *library, const char *chosen_by, int cuda,
+                 const struct kgi_host *host, int ordinal)
 {
     struct kgi_diagnosis d = {.event = KGI_EVENT_MODULE,
                               .reason = KG110_COMPILER,
@@ -82,7 +86,10 @@ static void tell(const char *ptxas, const char *library, int cuda, const struct 
     kgi_text_add(&message, " builds its kernels with a ptxas of ");
     kgi_toolkit_says(cuda, host->gpu, says, sizeof says);
     kgi_text_add(&message, "%s", says);
-    kgi_advice(ptxas, &installed, NULL, 0, host, &d.verdict, help, sizeof help);
+    if (chosen_by)
+        snprintf(help, sizeof help, "unset %s, which chose it", chosen_by);
+    else
+        kgi_advice(library, &installed, NULL, 0, host, &d.verdict, help, sizeof help);
     if (help[0])
         kgi_text_add(&message, ": %s", help);
     d.help = help[0] ? help : NULL;
@@ -93,6 +100,7 @@ static void tell(const char *ptxas, const char *library, int cuda, const struct 
 static void check(const struct kgi_object *object)
 {
     char library[512], triton[512], ptxas[640];
+    const char *chosen_by;
     struct kgi_host host;
     int ordinal;
 
@@ -106,10 +114,11 @@ static void check(const struct kgi_object *object)
         *slash = 0;
     }
     for (size_t i = 0; kgi_host_at(i, &host, &ordinal); i++) {
-        int cuda = ptxas_for(host.gpu, triton, ptxas, sizeof ptxas) ? version_of(ptxas) : 0;
+        int cuda = ptxas_for(host.gpu, triton, ptxas, sizeof ptxas, &chosen_by) ? version_of(ptxas)
+                                                                                : 0;
 
         if (cuda && !kgi_toolkit_compiles(cuda, host.gpu))
-            tell(ptxas, library, cuda, &host, ordinal);
+            tell(ptxas, library, chosen_by, cuda, &host, ordinal);
     }
 }
 

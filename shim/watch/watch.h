@@ -137,7 +137,7 @@ void kgi_failure_unchecked(const struct kgi_call *call, const struct kgi_kernel 
 void kgi_failure_surfaced(const char *api, const struct kgi_call *call,
                           const struct kgi_kernel *kernel);
 /* A result came back that kernels run into which work on what an earlier one should have written; says
- * so where such an earlier one failed unchecked. */
+ * so where such an earlier one failed unchecked. api: NULL where only its text was asked for. */
 void kgi_failure_follows(const char *api, int result);
 /* One line for an image given to the driver that has no SASS for a GPU of this machine or for
  * KGUARD_TARGET. coming: it is about to be, and only what takes time is told. */

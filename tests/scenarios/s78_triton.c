@@ -9,6 +9,7 @@
  * run: TRITON=@/triton/_C/libtriton.so KGFAKE_CC=9.0
  * run: TRITON=@/triton/_C/libtriton.so KGFAKE_CC=9.0 KGUARD_TARGET=sm_100
  * run: TRITON=@/triton/_C/libtriton.so TRITON_PTXAS_PATH=@/triton/_C/libtriton.so
+ * run: TRITON=@/triton/_C/libtriton.so TRITON_PTXAS_PATH=@/triton/backends/nvidia/bin/ptxas
  */
 #include "direct.h"
 

@@ -120,6 +120,23 @@ static void not_used_yet(void **state)
                                         "yet: no code for this GPU\n"));
 }
 
+/* elf_truncated.cubin: its list of kernels is what was cut off. */
+static void cut_short(void **state)
+{
+    const struct kgi_code code = {
+        .kind = KGI_CUBIN, .target = {120, 0}, .traits = KGI_T_INSPECTED, .kernels = 0};
+    struct kgi_diagnosis d = voxelize();
+
+    (void)state;
+    d.codes = &code;
+    d.code_count = 1;
+    d.reason = KG104_UNREADABLE;
+    d.result = 200;
+    d.verdict = (struct kgi_verdict){KGI_NO_CUDA, KGI_OK, -1, 0};
+    text_of(&d);
+    assert_non_null(strstr(buffer, "  needs    an undamaged image: GPU 0"));
+}
+
 static void built_in_memory_and_unreadable(void **state)
 {
     struct kgi_diagnosis d = voxelize();
@@ -346,6 +363,7 @@ int main(void)
         cmocka_unit_test(only_what_is_known),
         cmocka_unit_test(query),
         cmocka_unit_test(not_used_yet),
+        cmocka_unit_test(cut_short),
         cmocka_unit_test(built_in_memory_and_unreadable),
         cmocka_unit_test(ptx_too_new),
         cmocka_unit_test(needs_by_reason),

@@ -160,12 +160,13 @@ def program_modes():
         Mode("consequence", "An illegal address, after a launch that failed unchecked",
              lambda: [consequence("consequence")],
              [r"error\[KG101\]: kernel index_kernel\(int\*, int\)",
-              r"warn\[KG204\].* = 700: likely a consequence of .*index_kernel\(int\*, int\)",
+              r"warn\[KG204\].*700: likely a consequence of .*index_kernel\(int\*, int\)",
               r"CUDA error 700: .*\(kguard: after index_kernel"],
              how="index_kernel is built for 8.0 alone, gather_kernel for 9.0", sanitize=True),
         Mode("force-ptx-jit", "CUDA_FORCE_PTX_JIT=1 left set",
              lambda: [launch("launch-90", SM90)],
-             [r"warn\[KG203\]: CUDA_FORCE_PTX_JIT", r"error\[KG101\]", r"unset CUDA_FORCE_PTX_JIT"],
+             [r"warn\[KG203\]: CUDA_FORCE_PTX_JIT", r"error\[KG101\]", r"unset CUDA_FORCE_PTX_JIT",
+              r"needs +CUDA_FORCE_PTX_JIT unset"],
              env={"CUDA_FORCE_PTX_JIT": "1"}),
         Mode("disable-ptx-jit", "CUDA_DISABLE_PTX_JIT=1 left set",
              lambda: [launch("launch-ptx2", "arch=compute_80,code=compute_80")],
@@ -178,7 +179,8 @@ def program_modes():
         Mode("compiler-missing", "The driver's JIT compiler is not in the container",
              lambda: hide_compiler([launch("launch-ptx3", "arch=compute_80,code=compute_80")]),
              [r"error\[KG105\]", r"found .*libnvidia-ptxjitcompiler"],
-             env={"CUDA_CACHE_DISABLE": "1"}, needs="unshare"),
+             env={"CUDA_CACHE_DISABLE": "1"}, needs="unshare",
+             how="in a mount name space where libnvidia-ptxjitcompiler.so.1 is an empty file"),
         Mode("nccl", "A query that is meant to fail, and the error that a later call is blamed for (NCCL)",
              [os.path.join(GPU, "bin", "hand-13.0-shared"), "nccl"],
              [r"cudaFuncGetAttributes asked; not a launch", r"warn\[KG204\].*earlier failure"], rc=None),
@@ -205,7 +207,7 @@ def driver_modes():
               r"found +it compiles for .*\b90\b"]),
         Mode("triton", "Triton with a ptxas that does not know the GPU",
              [PYTHON, os.path.join(PROGRAMS, "triton_kernel.py")],
-             [r"warn\[KG110\]: .*ptxas of CUDA 11\.7, which does not know sm_90"],
+             [r"warn\[KG110\]: .*ptxas of CUDA 11\.7, which does not know sm_90.*unset TRITON_PTXAS_PATH"],
              env={"TRITON_PTXAS_PATH": os.path.join(GPU, "ptxas-11.7"),
                   "TRITON_CACHE_DIR": os.path.join(WORK, "triton")},
              how="TRITON_PTXAS_PATH leads to the ptxas of CUDA 11.7"),
@@ -239,6 +241,14 @@ def plain_lines(text, most):
     return lines[-most:]
 
 
+def driver_log(text):
+    """The driver's own lines, without times and threads; long ones end without a line end. Frameworks
+    provoke errors on purpose: what is said again and again is kept once, and the last lines count."""
+    lines = re.findall(r"\[\d\d:\d\d:\d\d[^]]*\]\[\d+\](\[CUDA\].*?)(?=\[\d\d:\d\d:\d\d|\n|$)", text)
+    once = list(dict.fromkeys(lines))
+    return [x[:300] for x in once[-8:]]
+
+
 def shorten(lines):
     pairs = ((SITE, "SITE"), (WORK, "WORK"), (GPU, "GPU"), (ROOT, "REPO"))
     out = []
@@ -269,8 +279,7 @@ def do(mode):
         problems.append(f"without kguard: exit {rc}, {out[-300:]!r}")
     fresh()
     _, log = run(argv, dict(mode.env, CUDA_LOG_FILE="stderr"))
-    record["log"] = shorten([x[:300] for x in log.splitlines()
-                             if re.match(r"\[[^]]*\]\s*\[[^]]*\]", x) or "[CUDA]" in x][:8])
+    record["log"] = shorten(driver_log(log))
     if mode.sanitize and shutil.which("compute-sanitizer"):
         fresh()
         _, said = run(["compute-sanitizer", "--target-processes", "all", *argv], mode.env)
