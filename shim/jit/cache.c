@@ -17,6 +17,7 @@
 
 #define FAILURE_SECONDS 3600          /* a compiler's crash: the machine may have been out of memory */
 #define REFUSED_SECONDS (7 * 86400)   /* a driver's refusal: until the next driver, about */
+#define SYNC_WORTH_MS 500             /* a sync takes some ms: a cheap entry may be lost with the power */
 #define TOUCH_SECONDS 600             /* how exact "least recently used" is */
 #define LARGEST ((uint64_t)256 << 20) /* of an entry: no cubin comes near it */
 #define REFUSED "refused: "
@@ -377,7 +378,7 @@ static int store_in(const struct kgi_cache *cache, int tier, int shard, const ch
     if (result != 0)
         return result;
     if (cache->limit)
-        result = kgi_cache_trim(cache, tier, cache->limit, 0);
+        result = kgi_cache_admit(cache, tier, size);
     if (result == 0)
         return kgi_place_publish(cache, &file, name);
     kgi_place_discard(&file);
@@ -411,12 +412,14 @@ static int put(const struct kgi_cache *cache, const struct kgi_cache_key *key,
 {
     uint8_t header[KGI_ENTRY_HEADER], digest[16];
     struct kgi_bytes parts[3] = {{header, 0}, payload, {digest, sizeof digest}};
+    struct kgi_cache as = *cache;
 
     if (!cache->user)
         return -ENOENT;
+    as.no_sync |= failure || (cost_ms > 0 && cost_ms < SYNC_WORTH_MS);
     parts[0].size = kgi_entry_header(key, by, failure, cost_ms, payload.size, header);
     kgi_entry_digest(parts[0], payload, digest);
-    return kgi_cache_store(cache, key->digest, by, parts, 3);
+    return kgi_cache_store(&as, key->digest, by, parts, 3);
 }
 
 /* A compiler may leave anything behind; what is no cubin for the target is kept out. */

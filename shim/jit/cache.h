@@ -9,7 +9,7 @@
  * Where entries lie. <tier>/<2 hex>/<62 hex>.<16 hex>: the key's digest, split after its first byte,
  * and the first half of a digest of who compiled it, so that several compilers may hold an entry
  * under one key. Beside them tmp.<pid>.<16 hex> while one is written; in the tier itself `lock`
- * (empty, for advisory locks) and `stats`.
+ * (empty, for advisory locks), `size` (of a bounded tier: a note of the total) and `stats`.
  *
  * What an entry holds (little-endian; format 1):
  *     0  "KGCACHE\0"
@@ -163,7 +163,8 @@ int kgi_cache_get(const struct kgi_cache *cache, const struct kgi_cache_key *key
                   struct kgi_cache_hit *out);
 void kgi_cache_free(struct kgi_cache_hit *hit);
 
-/* Stores a cubin that compiler `by` made in cost_ms (0 = not told; a reproducible tree wants 0).
+/* Stores a cubin that compiler `by` made in cost_ms (0 = not told; a reproducible tree wants 0). It is
+ * synced to the disk unless it took less than half a second to make.
  * 0; -EINVAL when image is no cubin of key's target; -EFBIG when larger than the bound; -ENOSPC; or
  * another -errno, none of which matters to the program: the image in hand is as good as before. */
 int kgi_cache_put(const struct kgi_cache *cache, const struct kgi_cache_key *key,

@@ -1,11 +1,14 @@
 /*
  * Keeping the cache in order: its size, and what `kguard cache` asks.
  *
- * How big a tier is, and what was used when, is read from the directories each time: no counter to
- * drift, nothing to repair after files were removed by hand, by another host, or by a kill. That costs
- * some microseconds per entry after each compilation, which took milliseconds to minutes. The order of
- * eviction is that of our own touches (an entry's mtime): atime is off on many mounts. A time in the
- * future says nothing - the clock was wrong then - and goes first.
+ * How big a tier is, and what was used when, is read from the directories: nothing to repair after
+ * files were removed by hand, by another host, or by a kill. So that not every put walks through them
+ * all, `size` notes the total of the last walk and what was put since, under the lock that who walks
+ * holds. The note may only be too high: each put adds before others can see its entry, and what goes
+ * is not taken off. When it reaches the bound, is an hour old, or was missed by somebody who had no
+ * lock, the directories are walked again. The order of eviction is that of our own touches (an entry's
+ * mtime): atime is off on many mounts. A time in the future says nothing - the clock was wrong then -
+ * and goes first.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +20,8 @@
 #define FUTURE_SECONDS 600
 #define CARE_WAIT_MS 200
 #define FIRST_ROOM 256
+#define NOTE "size"
+#define NOTE_SECONDS 3600
 
 /* ---- what is in a tier ------------------------------------------------------------------------------ */
 
@@ -219,22 +224,92 @@ static int evict_to(struct scan *s, uint64_t goal)
     return s->total <= goal ? 0 : -ENOSPC;
 }
 
-int kgi_cache_trim(const struct kgi_cache *cache, int tier, uint64_t limit, uint64_t more)
-{
-    struct kgi_cache_claim lock;
-    struct scan s;
-    uint64_t goal;
-    int result;
+struct note {
+    char magic[8];
+    uint64_t total;
+    int64_t walked; /* seconds since 1970 */
+    uint64_t check;
+};
 
-    if (kgi_place_lock(cache, tier, KGI_LOCK_CARE, CARE_WAIT_MS, &lock) == 0)
-        return 0; /* another is at it, and sees our file, too */
-    result = scan(&s, cache, tier, false, true);
-    goal = limit ? limit : s.total;
+static uint64_t check_of(const struct note *n)
+{
+    return (n->total ^ (uint64_t)n->walked << 1) * 0x9e3779b97f4a7c15u + 1;
+}
+
+/* In place: a file replaced by rename is flushed to the disk at once by some file systems. */
+static void write_note(int tier, uint64_t total, int64_t walked)
+{
+    struct note n = {.magic = "KGSIZE1", .total = total, .walked = walked};
+    uint64_t size;
+
+    n.check = check_of(&n);
+    if (kgi_place_add(tier, NOTE, (struct kgi_bytes){(const uint8_t *)&n, sizeof n}, false, &size) != 0)
+        kgi_place_unlink(tier, NOTE);
+}
+
+/* Whether the note has room for `more` bytes, which it has then noted. */
+static bool noted(int tier, uint64_t limit, uint64_t more)
+{
+    struct kgi_place_file file;
+    int64_t age;
+    struct note n;
+    bool good;
+
+    kgi_place_open(tier, NOTE, false, &file);
+    good = file.fd >= 0 && kgi_place_read(file.fd, &n, sizeof n, 0) == 0 &&
+           !memcmp(n.magic, "KGSIZE1", sizeof n.magic) && n.check == check_of(&n);
+    kgi_place_close(file.fd);
+    if (!good)
+        return false;
+    age = kgi_place_now() - n.walked;
+    if (age < 0 || age > NOTE_SECONDS || n.total > limit || more > limit - n.total)
+        return false;
+    write_note(tier, n.total + more, n.walked);
+    return true;
+}
+
+static int walk_and_evict(const struct kgi_cache *cache, int tier, uint64_t limit, uint64_t more,
+                          bool locked)
+{
+    struct scan s;
+    int result = scan(&s, cache, tier, false, true);
+    uint64_t goal = limit ? limit : s.total;
+
     if (more)
         goal = s.total < more ? 0 : s.total - more < goal ? s.total - more : goal;
     if (result == 0)
         result = more > s.total ? -ENOSPC : evict_to(&s, goal);
+    if (locked && cache->limit && result == 0)
+        write_note(tier, s.total, s.now);
     scan_end(&s);
+    return result;
+}
+
+int kgi_cache_trim(const struct kgi_cache *cache, int tier, uint64_t limit, uint64_t more)
+{
+    struct kgi_cache_claim lock;
+    int locked = kgi_place_lock(cache, tier, KGI_LOCK_CARE, CARE_WAIT_MS, &lock), result;
+
+    if (locked != 1)
+        kgi_place_unlink(tier, NOTE); /* it does not know of ours */
+    if (locked == 0)
+        return 0; /* another is at it */
+    result = walk_and_evict(cache, tier, limit, more, locked == 1);
+    kgi_place_unlock(&lock);
+    return result;
+}
+
+int kgi_cache_admit(const struct kgi_cache *cache, int tier, uint64_t size)
+{
+    struct kgi_cache_claim lock;
+    int locked = kgi_place_lock(cache, tier, KGI_LOCK_CARE, CARE_WAIT_MS, &lock), result = 0;
+
+    if (locked != 1)
+        kgi_place_unlink(tier, NOTE);
+    if (locked == 0)
+        return 0;
+    if (locked != 1 || !noted(tier, cache->limit, size))
+        result = walk_and_evict(cache, tier, cache->limit, 0, locked == 1);
     kgi_place_unlock(&lock);
     return result;
 }
@@ -435,7 +510,7 @@ static int clear_shard(const char *name, void *context)
     struct clearing *c = context;
 
     if (!kgi_place_is_shard(name)) {
-        if (kgi_place_is_temporary(name) || !strcmp(name, "stats"))
+        if (kgi_place_is_temporary(name) || !strcmp(name, "stats") || !strcmp(name, NOTE))
             kgi_place_unlink(c->tier, name);
         return 0;
     }

@@ -145,7 +145,7 @@ void kgi_cache_flush(const struct kgi_cache *cache)
     tier = kgi_place_tier(cache, cache->user, false, false);
     if (tier >= 0 && take(&r.counts)) {
         seal(&r);
-        kgi_place_append(tier, "stats", (struct kgi_bytes){(const uint8_t *)&r, sizeof r}, &size);
+        kgi_place_add(tier, "stats", (struct kgi_bytes){(const uint8_t *)&r, sizeof r}, true, &size);
         if (size > FOLD_SIZE)
             kgi_cache_fold(cache, tier);
     }

@@ -377,9 +377,10 @@ void kgi_place_discard(const struct kgi_place_new *file)
         kgi_cache_count(KGI_COUNT_errors, 1);
 }
 
-int kgi_place_append(int directory, const char *name, struct kgi_bytes bytes, uint64_t *size)
+int kgi_place_add(int directory, const char *name, struct kgi_bytes bytes, bool append,
+                  uint64_t *size)
 {
-    int fd = open_at(directory, name, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0600);
+    int fd = open_at(directory, name, O_WRONLY | O_CREAT | O_NONBLOCK | (append ? O_APPEND : 0), 0600);
     struct kgi_signals held;
     struct stat st;
     int result;

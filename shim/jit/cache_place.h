@@ -53,8 +53,10 @@ int kgi_place_write(const struct kgi_cache *cache, int directory, const struct k
 int kgi_place_publish(const struct kgi_cache *cache, const struct kgi_place_new *file,
                       const char *name);
 void kgi_place_discard(const struct kgi_place_new *file);
-/* Appends to a file of ours, made where it is missing; its size afterwards in *size. */
-int kgi_place_append(int directory, const char *name, struct kgi_bytes bytes, uint64_t *size);
+/* Writes at the end, or over the beginning, of a file of ours that others may read meanwhile; made
+ * where it is missing. Its size before and these bytes in *size. */
+int kgi_place_add(int directory, const char *name, struct kgi_bytes bytes, bool append,
+                  uint64_t *size);
 
 /* Bytes free in the file system for this user, less those that are left alone; UINT64_MAX when not
  * known. */
@@ -93,5 +95,7 @@ void kgi_cache_fold(const struct kgi_cache *cache, int tier);
 /* Removes left-over temporary files, and the least recently used entries until the rest is within
  * limit (0 = any) and at least `more` bytes are gone. 0, or -ENOSPC when it could not be done. */
 int kgi_cache_trim(const struct kgi_cache *cache, int tier, uint64_t limit, uint64_t more);
+/* The same within the cache's limit for a file of this size that is written and not yet published. */
+int kgi_cache_admit(const struct kgi_cache *cache, int tier, uint64_t size);
 
 #endif

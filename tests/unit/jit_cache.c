@@ -290,6 +290,57 @@ static void p13_too_big_is_never_stored(void **state)
     assert_int_equal(put_small(&cache, &key), 0);
 }
 
+static int calls;
+static long counting(long number, long a, long b, long c, long d, long e)
+{
+    calls++;
+    return at_the_time(number, a, b, c, d, e);
+}
+
+static int calls_of_a_put(unsigned n)
+{
+    struct kgi_cache_key key = key_of(n);
+
+    kgi_cache_sys.call = counting;
+    calls = 0;
+    assert_int_equal(put_small(&cache, &key), 0);
+    return calls;
+}
+
+/* A put looks at every entry only when the note of the total is of no use. */
+static void p13_a_put_walks_only_when_it_must(void **state)
+{
+    struct kgi_cache_claim claim;
+    int tier;
+
+    (void)state;
+    the_time = 1000000;
+    cache.limit = 400 * 4096;
+    for (unsigned n = 0; n < 300; n++)
+        calls_of_a_put(n);
+    assert_in_range(calls_of_a_put(300), 10, 60);
+    shell("printf 12345678 | dd of=%s/size bs=1 seek=8 conv=notrunc 2>/dev/null", tier_path);
+    assert_in_range(calls_of_a_put(301), 301, 2000);
+    assert_in_range(calls_of_a_put(302), 10, 60);
+    shell("rm %s/size", tier_path);
+    assert_in_range(calls_of_a_put(303), 303, 2000);
+    the_time += 3700;
+    assert_in_range(calls_of_a_put(304), 304, 2000);
+    assert_in_range(calls_of_a_put(305), 10, 60);
+    the_time -= 100; /* walked in the future: the clock was wrong */
+    assert_in_range(calls_of_a_put(306), 306, 2000);
+    cache.limit = 308 * 3700; /* it is full by the note */
+    assert_in_range(calls_of_a_put(307), 307, 2000);
+    /* Who gets no lock puts all the same, and takes the note away. */
+    kgi_cache_sys.call = real_call;
+    tier = kgi_place_tier(&cache, tier_path, false, false);
+    assert_int_equal(kgi_place_lock(&cache, tier, KGI_LOCK_CARE, 0, &claim), 1);
+    calls_of_a_put(308);
+    assert_int_equal(access(output_of("echo %s/size", tier_path), F_OK), -1);
+    kgi_place_unlock(&claim);
+    kgi_place_close(tier);
+}
+
 /* ---- P15 ---- */
 
 static void p15_the_sweep_takes_only_what_is_ours_and_old(void **state)
@@ -828,6 +879,7 @@ int main(void)
         TEST(p07_a_damaged_entry_heals),
         TEST(p08_cut_while_it_is_read),
         TEST(p13_too_big_is_never_stored),
+        TEST(p13_a_put_walks_only_when_it_must),
         TEST(p14_a_hit_is_noted_but_not_each_time),
         TEST(p14_least_recently_used_goes_first),
         TEST(p14_a_time_in_the_future_goes_first),

@@ -337,6 +337,26 @@ static void p05_power_loss(void **state)
     assert_true(states > 500);
 }
 
+/* Some milliseconds of a sync are spent only on what took long to make. */
+static void p05_what_is_made_fast_is_not_synced(void **state)
+{
+    static const struct {
+        uint32_t cost_ms;
+        size_t events;
+    } rows[] = {{0, 6}, {1, 4}, {499, 4}, {500, 6}, {60000, 6}};
+
+    (void)state;
+    cache.no_sync = false;
+    key = key_of(1);
+    for (size_t i = 0; i < KGI_COUNT(rows); i++) {
+        event_count = written_size = 0;
+        kgi_cache_sys.call = recording;
+        assert_int_equal(kgi_cache_put(&cache, &key, &driver_580, rows[i].cost_ms, small_cubin()), 0);
+        kgi_cache_sys.call = real_call;
+        assert_int_equal(event_count, rows[i].events);
+    }
+}
+
 /* ---- P9: locks ---- */
 
 static int lock_error;
@@ -528,6 +548,7 @@ int main(void)
         TEST(p03_an_error_at_each_call),
         TEST(p04_death_before_each_call),
         TEST(p05_power_loss),
+        TEST(p05_what_is_made_fast_is_not_synced),
         TEST(p09_without_locks_all_goes_on),
         TEST(p09_a_stopped_holder_is_not_waited_for_long),
         TEST(p09_a_claim_closes_only_its_own),
