@@ -42,7 +42,9 @@ struct part {
     int ordinal;
 };
 
-enum state { UNUSED, WORKING, SETTLED };
+/* Of a library: not used yet, settled; above 0 the process whose thread is at work. A child forked
+ * meanwhile must not wait for a thread that it does not have. */
+enum { UNUSED = 0, SETTLED = -1 };
 
 struct kgi_jitted {
     CUlibrary handle, second;
@@ -1064,16 +1066,19 @@ static void nap(void)
 CUlibrary kgi_jit_used(CUlibrary library)
 {
     struct kgi_jitted *j = record_of(library);
-    int state, saved = errno;
+    int state, self, saved = errno;
 
     if (!j)
         return library;
+    self = getpid();
     while ((state = atomic_load_explicit(&j->state, memory_order_acquire)) != SETTLED) {
-        if (state == UNUSED && atomic_compare_exchange_strong(&j->state, &state, WORKING)) {
+        if (state == UNUSED && atomic_compare_exchange_strong(&j->state, &state, self)) {
             first_use(j);
             atomic_store_explicit(&j->state, SETTLED, memory_order_release);
-        } else if (state == WORKING) {
+        } else if (state == self) {
             nap();
+        } else if (state != UNUSED) {
+            break;
         }
     }
     errno = saved;
@@ -1107,7 +1112,7 @@ bool kgi_jit_failed(CUlibrary library, int result)
 
     if (!j || !is_about_image(result))
         return false;
-    if (j->ours && atomic_compare_exchange_strong(&j->state, &settled, WORKING)) {
+    if (j->ours && atomic_compare_exchange_strong(&j->state, &settled, getpid())) {
         again = j->ours;
         if (again)
             go_back(j, result);

@@ -137,6 +137,17 @@ def context(name, what, mode):
     return three(name, argv, {"CUDA_MODULE_LOADING": mode})[0]
 
 
+def stored(name, which):
+    """The ptxas options stored with the PTX count as they do for the driver."""
+    argv = [os.path.join(JIT, "contexts"), "registers",
+            os.path.join(ROOT, "tests", "gpu", "cases", f"options_{which}.fatbin"),
+            os.path.join(JIT, "device.ptx")]
+    problems, plain, _, _ = three(name, argv)
+    say(f"   {name}: {plain.out.split()[-4:]}")
+    by_ptxas_too, _, _, _ = three(name, argv, {"KGUARD_PTXAS": PTXAS})
+    return problems + [f"by ptxas: {p}" for p in by_ptxas_too]
+
+
 def forced(name):
     """SASS is there and passed over, for this library alone."""
     argv = [os.path.join(JIT, "contexts"), "globals", os.path.join(JIT, "both.fatbin"),
@@ -300,6 +311,8 @@ def checks():
                                   ("12.4", "static"), ("11.8", "shared")):
                 for what in ("all", "assert"):
                     add(f"values/{version}-{kind}/{mode}/{what}", values, version, kind, mode, what)
+        for which in ("none", "maxreg", "o0", "lineinfo"):
+            add(f"stored-options/{which}", stored, which)
         add("force", forced)
         add("ptxas/good", by_ptxas)
         add("ptxas/bad", bad_ptxas)

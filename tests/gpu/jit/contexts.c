@@ -5,6 +5,7 @@
  *   reload    loaded, used and unloaded fifty times, as library, module, and text
  *   globals   variables and modules of a library, lists of kernels
  *   options   a caller's JIT options
+ *   registers those of every kernel of a library: what the ptxas options stored with it made of them
  *   forced    as contexts, of a fatbin that holds code for the GPU
  */
 #include <cuda.h>
@@ -245,6 +246,27 @@ static void options(void)
     }
 }
 
+/* ---- registers ---- */
+
+static void registers(void)
+{
+    CUlibrary library;
+    CUkernel kernels[64];
+    unsigned count = 0;
+    SAY(cuLibraryLoadData, &library, fatbin, NULL, NULL, 0, NULL, NULL, 0);
+    SAY(cuLibraryGetKernelCount, &count, library);
+    if (count > 64 || cuLibraryEnumerateKernels(kernels, count, library))
+        return;
+    for (unsigned i = 0; i < count; i++) {
+        const char *name = "";
+        int number = 0;
+        cuKernelGetName(&name, kernels[i]);
+        cuKernelGetAttribute(&number, CU_FUNC_ATTRIBUTE_NUM_REGS, kernels[i], device);
+        printf("%s %d\n", name, number);
+    }
+    SAY(cuLibraryUnload, library);
+}
+
 int main(int argc, char **argv)
 {
     fatbin = read_file(argv[2]);
@@ -263,5 +285,7 @@ int main(int argc, char **argv)
         globals();
     if (strcmp(argv[1], "options") == 0)
         options();
+    if (strcmp(argv[1], "registers") == 0)
+        registers();
     return argc < 4;
 }
