@@ -259,10 +259,6 @@ static void add_place(struct kgi_text *t)
 static void add_variables(struct kgi_text *t)
 {
     const char *off = getenv("CUDA_CACHE_DISABLE");
-    const struct kgi_machine *m = kgi_machine();
-
-    if (m && m->host.jit_forced)
-        kgi_text_add(t, "; CUDA_FORCE_PTX_JIT is set, which passes over SASS everywhere");
     if (off && *off == '1')
         kgi_text_add(t, "; CUDA_CACHE_DISABLE turns off the driver's cache, not this one");
 }
@@ -542,11 +538,15 @@ static const char *const why_not_native = "has no SASS for";
 static const char *const why_too_new = "holds PTX newer than the driver reads, and no SASS for";
 static const char *const why_forced = "is named by KGUARD_JIT_ONLY, so its SASS is passed over for";
 
+static const char *const why_variable = "is to pass over its SASS, by CUDA_FORCE_PTX_JIT, for";
+
 static const char *why_of(const struct kgi_source *s, const struct kgi_host *host)
 {
-    return s->too_new         ? why_too_new
-           : host->jit_forced ? why_forced
-                              : why_not_native;
+    const struct kgi_options *o = kgi_options();
+
+    if (s->too_new || !host->jit_forced)
+        return s->too_new ? why_too_new : why_not_native;
+    return o->jit == KGI_JIT_FORCE && o->jit_only[0] ? why_forced : why_variable;
 }
 
 /* An image as it was handed over. */
