@@ -163,7 +163,9 @@ static void put_reason(FILE *out, const char *code)
 {
     int number = strncmp(code, "KG", 2) == 0 ? atoi(code + 2) : 0;
 
-    fprintf(out, ": %s [KG%03d]\n", kgi_reason_title(number), number);
+    if (number)
+        fprintf(out, ": %s [KG%03d]", kgi_reason_title(number), number);
+    fputc('\n', out);
 }
 
 static void put_first(FILE *out, const json_t *first)

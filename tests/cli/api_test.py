@@ -130,6 +130,21 @@ for file in files + files[::-1] + files:
     equal(result.stderr.count("error[KG101]"), 2)
 
 
+def test_registered_libraries_fail_in_turn(folder):
+    """Their images are known again by where they lie, which is another way."""
+    script = ASK + """
+import json
+libraries = [ctypes.CDLL('libextension%d.so' % v) for v in (12, 13)]
+for library in libraries + libraries[::-1] + libraries:
+    assert library.extension_bad() == 209
+    assert json.loads(get(1)[1])['library'] == os.path.realpath(library._name), get(1)
+"""
+    libraries = os.path.join(OBJDIR, "scenarios")
+    script = script.replace("'libextension", f"'{libraries}/libextension")
+    result = preloaded(script, LD_LIBRARY_PATH=f"{OBJDIR}/fake:{libraries}")
+    equal((result.returncode, result.stderr.count("error[KG101]")), (0, 2))
+
+
 def test_nothing_when_off(folder):
     for variables in ({"KGUARD": "0"}, {"KGUARD_LOG": "off"}):
         equal(preloaded(ASK + "fail(); print(get(1))", **variables).stdout, "(0, '')\n")

@@ -100,6 +100,20 @@ def test_processes_are_added_up(folder):
     equal(len([line for line in summary_of(result) if " for 12.0: " in line]), 1)
 
 
+def test_failures_that_were_not_reported_are_counted(folder):
+    """Where a process becomes another program, what the first one only counted is lost."""
+    again = "import os, run, sys\n" \
+        "for i in range(3):\n" \
+        "    try: run.main()\n" \
+        "    except RuntimeError: pass\n"
+    examples = os.path.join(ROOT, "examples")
+    result = run(sys.executable, "-c", again, cwd=examples)
+    equal(summary_of(result)[0], "kguard: ended with exit code 0; 3 CUDA calls failed")
+    other = again.replace("range(3)", "range(2)") + "os.execv(sys.executable, ['python3', 'run.py'])"
+    result = run(sys.executable, "-c", other, cwd=examples)
+    equal(summary_of(result)[0], "kguard: ended with exit code 1; 2 CUDA calls failed")
+
+
 def test_log_file(folder):
     """Relative: to where kguard was started, wherever the command goes."""
     result = run("sh", "-c", f"cd /; {' '.join(FAILS)}", options=["--log", "here.log"], cwd=folder)
@@ -117,7 +131,8 @@ def test_target(folder):
 
 def test_inner_run_leaves_the_summary_to_the_outer(folder):
     result = run(KGUARD, "run", *FAILS)
-    equal(len([line for line in summary_of(result) if "first cause" in line]), 1)
+    equal([line for line in summary_of(result) if "ended with" in line],
+          ["kguard: ended with exit code 1; 1 CUDA call failed"])
 
 
 def test_switched_off(folder):
