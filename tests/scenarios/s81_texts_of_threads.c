@@ -10,7 +10,7 @@
 enum { THREADS = 8, KERNELS = 10, TIMES = 100 };
 
 static char stubs[THREADS * KERNELS];
-static char names[THREADS * KERNELS][16];
+static char names[THREADS * KERNELS][24];
 static int named[THREADS], wrong[THREADS];
 
 static void register_kernels(void)
