@@ -127,6 +127,8 @@ const char *kgi_strdup(const char *s);
 /* Zeroed pages for temporary use, and their release. */
 void *kgi_pages_get(size_t size);
 void kgi_pages_put(void *p, size_t size);
+/* The same for what is filled at once and may be megabytes; *room is what to release. */
+void *kgi_pages_get_huge(size_t size, size_t *room);
 /* How many bytes from p on, at most want, can be read in this process. May take the loader's lock:
  * never call with a lock of ours held. */
 size_t kgi_mapped(const void *p, size_t want);

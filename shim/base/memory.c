@@ -17,6 +17,7 @@
 #define LARGE_SIZE (ARENA_SIZE / 4)    /* from here on: pages of its own */
 #define PAGE 4096                      /* the smallest page CUDA hosts have */
 #define FEW_PAGES 16
+#define HUGE_PAGE ((size_t)2 << 20)
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #endif
@@ -47,6 +48,32 @@ void kgi_pages_put(void *p, size_t size)
     if (p)
         munmap(p, size);
     errno = saved;
+}
+
+/* A megabyte in small pages is 256 faults, 0.3 ms; in one huge page, which many kernels give only to
+ * those who ask (transparent_hugepage=madvise), 0.05 ms. */
+void *kgi_pages_get_huge(size_t size, size_t *room)
+{
+    int saved = errno;
+    uintptr_t start, at;
+    char *p;
+
+    *room = size;
+    if (size < HUGE_PAGE / 4 || size > SIZE_MAX / 2)
+        return kgi_pages_get(size);
+    *room = (size + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+    p = kgi_pages_get(*room + HUGE_PAGE);
+    if (!p)
+        return NULL;
+    start = (uintptr_t)p;
+    at = (start + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+    if (at > start)
+        munmap(p, at - start);
+    if (at < start + HUGE_PAGE)
+        munmap(p + (at - start) + *room, start + HUGE_PAGE - at);
+    madvise(p + (at - start), *room, MADV_HUGEPAGE);
+    errno = saved;
+    return p + (at - start);
 }
 
 void *kgi_alloc(size_t size)
@@ -92,8 +119,11 @@ static bool readable_page(uintptr_t p)
 
 static size_t probe(uintptr_t from, size_t want)
 {
+    uintptr_t page = from & ~(uintptr_t)(PAGE - 1);
     size_t have = 0;
 
+    if (want > PAGE && madvise((void *)page, from + want - page, MADV_POPULATE_READ) == 0)
+        return want; /* all of them in one call, where the kernel has it */
     while (have < want && readable_page(from + have)) {
         size_t rest = PAGE - ((from + have) & (PAGE - 1));
 

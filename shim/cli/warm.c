@@ -1,10 +1,11 @@
 /*
- * kguard warm: compiles, with ptxas and no GPU, every PTX that a driver would compile on the targets,
- * into a cache that a container image can hold. The keys are those of a running process: the same
- * function chooses and names the source there and here.
+ * kguard warm: compiles, with ptxas and no GPU, every PTX that a driver would compile on the
+ * targets, into a cache that a container image can hold. The keys are those of a running process:
+ * the same function chooses and names the source there and here.
  *
- * The tree depends on what is compiled and by which ptxas alone: entries hold no time, path or user,
- * and no counters are kept beside them. So a layer made of it is the same whenever it is made.
+ * The tree depends on what is compiled and by which ptxas alone: entries hold no time, path or
+ * user, and no counters are kept beside them. So a layer made of it is the same whenever it is
+ * made.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -17,13 +18,14 @@
 #include "cli.h"
 
 #define TARGETS_MOST 64
-#define STREAM_MOST ((size_t)1 << 30) /* of a file inside an archive, which has to lie in memory */
+#define STREAM_MOST ((size_t)1 << 30) /* of a file inside an archive, which has to lie in memory   \
+                                       */
 
 /* One PTX for one target. */
 struct job {
     struct kgi_bytes alone; /* kgi_source_alone */
     struct kgi_target gpu;
-    char *path;             /* where it was met first */
+    char *path; /* where it was met first */
     enum { TO_DO, THERE, MADE, FAILED } state;
     char *error;
 };
@@ -48,7 +50,8 @@ struct warm {
     bool bar;
 };
 
-/* ---- options ---------------------------------------------------------------------------------------- */
+/* ---- options
+ * ---------------------------------------------------------------------------------------- */
 
 static int set_target(void *context, const char *value)
 {
@@ -100,17 +103,22 @@ static int set_quiet(void *context, const char *value)
 }
 
 static const struct kgi_flag flags[] = {
-    {'t', "target", "SM[,SM...]", "the GPUs to compile for: sm_120, 120 or 12.0\n"
-                                  "(default: this machine's)", set_target},
+    {'t', "target", "SM[,SM...]",
+     "the GPUs to compile for: sm_120, 120 or 12.0\n"
+     "(default: this machine's)",
+     set_target},
     {'c', "cache", "DIR", "the cache to fill (default: KGUARD_CACHE_DIR, else ~/.cache/kguard)",
      set_cache},
-    {0, "ptxas", "PATH", "the compiler (default: KGUARD_PTXAS, PATH, CUDA_HOME, /usr/local/cuda,\n"
-                         "else one that lies among the files)", set_ptxas},
+    {0, "ptxas", "PATH",
+     "the compiler (default: KGUARD_PTXAS, PATH, CUDA_HOME, /usr/local/cuda,\n"
+     "else one that lies among the files)",
+     set_ptxas},
     {'j', "jobs", "N", "compile so many at a time (default: one for each core)", set_jobs},
     {'q', "quiet", NULL, "only errors", set_quiet},
 };
 
-/* ---- the compiler ------------------------------------------------------------------------------------ */
+/* ---- the compiler
+ * ------------------------------------------------------------------------------------ */
 
 static bool is_program(const char *path)
 {
@@ -125,8 +133,9 @@ static const char *in_folders(const char *list, const char *below)
 
     for (size_t length; list && *list; list += length + (list[length] == ':')) {
         length = strcspn(list, ":");
-        if (length && snprintf(path, sizeof path, "%.*s%s", (int)length, list, below) <
-                          (int)sizeof path && is_program(path))
+        if (length &&
+            snprintf(path, sizeof path, "%.*s%s", (int)length, list, below) < (int)sizeof path &&
+            is_program(path))
             return path;
     }
     return NULL;
@@ -152,7 +161,8 @@ static bool find_ptxas(struct warm *w)
     return w->by.kind != 0;
 }
 
-/* ---- what is to be compiled ---------------------------------------------------------------------------- */
+/* ---- what is to be compiled
+ * ---------------------------------------------------------------------------- */
 
 static struct kgi_host host_of(const struct warm *w, struct kgi_target gpu)
 {
@@ -233,7 +243,8 @@ static void add_file(struct warm *w, const char *path, struct kgi_bytes file)
     }
 }
 
-static struct kgi_bytes read_stream(struct kgi_bytes start, struct kgi_stream *stream, uint64_t size)
+static struct kgi_bytes read_stream(struct kgi_bytes start, struct kgi_stream *stream,
+                                    uint64_t size)
 {
     size_t room = size && size < STREAM_MOST ? size : start.size + (1 << 20), have = start.size;
     char *all = NULL;
@@ -318,7 +329,8 @@ static int walk_all(struct warm *w, char **paths, int count)
     return result;
 }
 
-/* ---- compiling --------------------------------------------------------------------------------------------- */
+/* ---- compiling
+ * --------------------------------------------------------------------------------------------- */
 
 static void show(struct warm *w)
 {
@@ -420,12 +432,13 @@ static int report(const struct warm *w)
     if (!w->quiet)
         printf("%zu compiled, %zu were there, %zu failed, in %s\n", states[MADE], states[THERE],
                states[FAILED], w->directory);
-    return w->unreadable             ? KGI_EXIT_UNREADABLE
+    return w->unreadable                 ? KGI_EXIT_UNREADABLE
            : states[FAILED] || w->cannot ? KGI_EXIT_FOUND
-                                     : KGI_EXIT_OK;
+                                         : KGI_EXIT_OK;
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------- */
+/* ---- the command
+ * ------------------------------------------------------------------------------------------- */
 
 /* The cache knows only whole paths. */
 static const char *whole_path(const char *path)
@@ -486,7 +499,8 @@ const struct kgi_command kgi_warm_command = {
     "[OPTION...] PATH...",
     "Compiles the PTX of files for GPUs that are not here, into the cache.\n"
     "Every PTX that a driver would compile on the targets is compiled with ptxas, on all cores; a\n"
-    "process with KGUARD_JIT=auto finds it there. The same files give the same cache, byte for byte.",
+    "process with KGUARD_JIT=auto finds it there. The same files give the same cache, byte for "
+    "byte.",
     run,
     flags,
     KGI_COUNT(flags),

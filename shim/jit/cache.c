@@ -194,7 +194,7 @@ enum kgi_entry_state kgi_loaded_open(struct kgi_loaded *l, int directory, const 
         return l->state;
     if (l->file.size == 0 || l->file.size > LARGEST)
         return l->state = KGI_ENTRY_DAMAGED;
-    l->bytes.at = kgi_pages_get(l->file.size);
+    l->bytes.at = kgi_pages_get_huge(l->file.size, &l->room);
     l->bytes.size = l->file.size;
     if (!l->bytes.at)
         return l->state = KGI_ENTRY_UNREADABLE;
@@ -211,7 +211,7 @@ enum kgi_entry_state kgi_loaded_open(struct kgi_loaded *l, int directory, const 
 void kgi_loaded_close(struct kgi_loaded *l)
 {
     kgi_place_close(l->file.fd);
-    kgi_pages_put((void *)(uintptr_t)l->bytes.at, l->bytes.size);
+    kgi_pages_put((void *)(uintptr_t)l->bytes.at, l->room);
     l->file.fd = -1;
     l->bytes.at = NULL;
 }
@@ -285,7 +285,7 @@ static void keep_hit(struct kgi_loaded *l, const struct kgi_candidate *c, struct
         .shared = c->tier > 0,
         .why = KGI_ENTRY_GOOD,
         .memory = (void *)(uintptr_t)l->bytes.at,
-        .memory_size = l->bytes.size,
+        .memory_size = l->room,
     };
     l->bytes.at = NULL; /* the hit's from now on */
 }
@@ -335,6 +335,31 @@ static void count_get(const struct kgi_cache *cache, const struct kgi_cache_hit 
     kgi_cache_flush_sometimes(cache);
 }
 
+/* This driver's own entry in the user tier, which comes first, is asked for by its name: at every load of
+ * every image, a folder need not be listed. */
+static bool find_own(struct kgi_search *s, const struct kgi_cache *cache,
+                     const struct kgi_cache_key *key, const struct kgi_host *host,
+                     const struct kgi_compiler *own, struct kgi_cache_hit *out)
+{
+    struct kgi_candidate *c = &s->candidates[0];
+    uint8_t id[8];
+    bool found = false;
+
+    if (!own || !cache->user)
+        return false;
+    s->cache = cache;
+    memcpy(s->digest, key->digest, sizeof s->digest);
+    s->shards[0] = open_shard(cache, s, 0);
+    if (s->shards[0] < 0)
+        return false;
+    kgi_compiler_id(own, id);
+    *c = (struct kgi_candidate){.tier = 0, .own = true};
+    kgi_place_name(key->digest, id, c->name);
+    found = try_candidate(s, 0, host, own, out);
+    kgi_place_close(s->shards[0]);
+    return found;
+}
+
 int kgi_cache_get(const struct kgi_cache *cache, const struct kgi_cache_key *key,
                   const struct kgi_host *host, const struct kgi_compiler *own,
                   struct kgi_cache_hit *out)
@@ -343,14 +368,15 @@ int kgi_cache_get(const struct kgi_cache *cache, const struct kgi_cache_key *key
     int saved = errno;
 
     *out = (struct kgi_cache_hit){.why = KGI_ENTRY_ABSENT};
-    if (s) {
+    if (s && !find_own(s, cache, key, host, own, out)) {
+        memset(s, 0, sizeof *s);
         kgi_search_begin(s, cache, key->digest);
         kgi_search_order(s, own);
         for (size_t i = 0; i < s->count && !try_candidate(s, i, host, own, out); i++)
             ;
         kgi_search_end(s);
-        kgi_pages_put(s, sizeof *s);
     }
+    kgi_pages_put(s, sizeof *s);
     count_get(cache, out);
     errno = saved;
     return out->memory ? 0 : -ENOENT;

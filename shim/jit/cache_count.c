@@ -160,7 +160,9 @@ void kgi_cache_flush_sometimes(const struct kgi_cache *cache)
     if (!cache->user || cache->no_stats)
         return;
     now = kgi_place_ticks();
-    if ((last == 0 || now - last >= FLUSH_MS) &&
-        atomic_compare_exchange_strong(&last_flush, &last, now))
+    /* Not with the first, which somebody waits for: a short process leaves it to its end. */
+    if (last == 0)
+        atomic_compare_exchange_strong(&last_flush, &last, now);
+    else if (now - last >= FLUSH_MS && atomic_compare_exchange_strong(&last_flush, &last, now))
         kgi_cache_flush(cache);
 }

@@ -39,6 +39,7 @@ void kgi_search_end(struct kgi_search *s);
 struct kgi_loaded {
     struct kgi_place_file file;
     struct kgi_bytes bytes; /* pages of ours; entry borrows from them */
+    size_t room;            /* of them */
     struct kgi_entry entry;
     enum kgi_entry_state state;
 };

@@ -1,16 +1,17 @@
 /*
  * Who compiles.
  *
- * The driver's own JIT, by cuLink*: it is there wherever the driver is, knows the GPU, and gives the
- * cubin back, which cuModuleLoad* does not. It compiles for linking, where cuModuleLoad* compiles a
- * whole program, so a variable or kernel could be lost on the way: a cubin in which any is missing
- * that the PTX defines is not taken.
+ * The driver's own JIT, by cuLink*: it is there wherever the driver is, knows the GPU, and gives
+ * the cubin back, which cuModuleLoad* does not. It compiles for linking, where cuModuleLoad*
+ * compiles a whole program, so a variable or kernel could be lost on the way: a cubin in which any
+ * is missing that the PTX defines is not taken.
  *
- * Or a ptxas that the user names, in a child: it may crash, hang, or write without end. The child is
- * made by the raw system call, since fork() would run the program's handlers; with no signal at its
- * end, so that the program's SIGCHLD handler hears nothing and its wait() does not find it. exec()
- * would give it that signal, so the ptxas is a child of the child, which waits for it and calls
- * nothing of the program's. Source and cubin are files in memory, which vanish with their descriptors.
+ * Or a ptxas that the user names, in a child: it may crash, hang, or write without end. The child
+ * is made by the raw system call, since fork() would run the program's handlers; with no signal at
+ * its end, so that the program's SIGCHLD handler hears nothing and its wait() does not find it.
+ * exec() would give it that signal, so the ptxas is a child of the child, which waits for it and
+ * calls nothing of the program's. Source and cubin are files in memory, which vanish with their
+ * descriptors.
  */
 #include "jit.h"
 
@@ -39,7 +40,8 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* ---- whether everything is there ------------------------------------------------------------------- */
+/* ---- whether everything is there
+ * ------------------------------------------------------------------- */
 
 /* Hashes of the symbol names of a cubin: a set by open addressing. */
 struct names {
@@ -145,7 +147,8 @@ static void accept(struct kgi_compiled *out, const struct kgi_source *s)
     out->cubin = (struct kgi_bytes){NULL, 0};
 }
 
-/* ---- the driver's JIT ------------------------------------------------------------------------------- */
+/* ---- the driver's JIT
+ * ------------------------------------------------------------------------------- */
 
 /* From libcuda's own table: none of this must pass our doors. */
 struct linker {
@@ -187,8 +190,8 @@ static CUresult link_one(const struct linker *l, CUlinkState state, const struct
         kgi_image_form(s->image) == KGI_FORM_PTX ? CU_JIT_INPUT_PTX : CU_JIT_INPUT_FATBINARY;
     size_t size = 0;
     void *cubin = NULL;
-    CUresult result = l->add(state, type, (void *)(uintptr_t)input.at, input.size, "kguard", 0,
-                             NULL, NULL);
+    CUresult result =
+        l->add(state, type, (void *)(uintptr_t)input.at, input.size, "kguard", 0, NULL, NULL);
 
     if (!result)
         result = l->complete(state, &cubin, &size);
@@ -226,7 +229,8 @@ void kgi_compile_by_driver(const struct kgi_source *s, struct kgi_compiled *out)
     kgi_pages_put((void *)(uintptr_t)input.at, input.size);
 }
 
-/* ---- a ptxas in a child ------------------------------------------------------------------------------ */
+/* ---- a ptxas in a child
+ * ------------------------------------------------------------------------------ */
 
 #define CUBIN_MOST ((uint64_t)256 << 20)
 #define WORDS_MOST 24
@@ -239,9 +243,10 @@ void kgi_compile_by_driver(const struct kgi_source *s, struct kgi_compiled *out)
 struct job {
     char *words[WORDS_MOST];
     size_t count;
-    /* Files in memory. said: what it wrote to its standard output and error; ended: its wait status. */
+    /* Files in memory. said: what it wrote to its standard output and error; ended: its wait
+     * status. */
     int in, out, said, ended;
-    char text[1024];   /* the words' memory */
+    char text[1024]; /* the words' memory */
     size_t used;
 };
 
@@ -302,10 +307,21 @@ static bool add_number(struct job *j, const char *before, unsigned n)
 static bool is_harmless(const char *word, size_t length)
 {
     bool number = true; /* of an option before it */
-    static const char *const known[] = {"-g", "--device-debug", "--dont-merge-basicblocks",
-                                        "--return-at-end", "-lineinfo", "--generate-line-info",
-                                        "-maxrregcount", "--maxrregcount", "-O", "--opt-level",
-                                        "-fmad", "--fmad", "-v", "--verbose", "-w"};
+    static const char *const known[] = {"-g",
+                                        "--device-debug",
+                                        "--dont-merge-basicblocks",
+                                        "--return-at-end",
+                                        "-lineinfo",
+                                        "--generate-line-info",
+                                        "-maxrregcount",
+                                        "--maxrregcount",
+                                        "-O",
+                                        "--opt-level",
+                                        "-fmad",
+                                        "--fmad",
+                                        "-v",
+                                        "--verbose",
+                                        "-w"};
     size_t name = length;
 
     for (size_t i = 0; i < length; i++) {
@@ -458,10 +474,8 @@ static int run(const struct job *j, int timeout_ms)
 
 static bool open_job(struct job *j)
 {
-    *j = (struct job){.in = memory_file(),
-                      .out = memory_file(),
-                      .said = memory_file(),
-                      .ended = memory_file()};
+    *j = (struct job){
+        .in = memory_file(), .out = memory_file(), .said = memory_file(), .ended = memory_file()};
     return j->in >= 0 && j->out >= 0 && j->said >= 0 && j->ended >= 0;
 }
 
@@ -523,7 +537,8 @@ void kgi_compile_by_ptxas(const char *ptxas, const struct kgi_source *s, int tim
             if (!out->cubin.at)
                 explain(&j, status, out);
         } else {
-            snprintf(out->log, sizeof out->log, "it was not asked: options that only the driver knows");
+            snprintf(out->log, sizeof out->log,
+                     "it was not asked: options that only the driver knows");
         }
     }
     close_job(&j);
@@ -535,7 +550,8 @@ void kgi_compile_by_ptxas(const char *ptxas, const struct kgi_source *s, int tim
         out->result = 0;
 }
 
-/* "Cuda compilation tools, release 13.0, V13.0.88" and "Build cuda_13.0.r13.0/compiler.36424714_0" */
+/* "Cuda compilation tools, release 13.0, V13.0.88" and "Build cuda_13.0.r13.0/compiler.36424714_0"
+ */
 static bool read_version(const char *said, struct kgi_compiler *out)
 {
     const char *release = strstr(said, "release "), *build = strstr(said, "Build "), *full;

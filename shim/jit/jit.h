@@ -1,7 +1,7 @@
 /*
- * Floor 4: PTX -> cubin. What of an image would be compiled for a GPU, who compiles it, and the image
- * that the driver is given instead. Nothing here keeps state or says anything; the compute cache is
- * in cache.h.
+ * Floor 4: PTX -> cubin. What of an image would be compiled for a GPU, who compiles it, and the
+ * image that the driver is given instead. Nothing here keeps state or says anything; the compute
+ * cache is in cache.h.
  */
 #ifndef KGI_JIT_H
 #define KGI_JIT_H
@@ -10,7 +10,8 @@
 #include "cache.h"
 #include "kg_cuda.h"
 
-/* ---- replace.c: what is compiled, and what the driver is given ------------------------------------ */
+/* ---- replace.c: what is compiled, and what the driver is given
+ * ------------------------------------ */
 
 /* Compiler settings that a caller gave with an image, in order of id. */
 #define KGI_JIT_SETTINGS 8
@@ -19,8 +20,8 @@ struct kgi_jit_settings {
     int id[KGI_JIT_SETTINGS];
     unsigned value[KGI_JIT_SETTINGS];
 };
-/* Takes those of a caller's options that change the code; false when there is one that has to be left
- * to the driver. */
+/* Takes those of a caller's options that change the code; false when there is one that has to be
+ * left to the driver. */
 bool kgi_jit_settings(const CUjit_option *options, void *const *values, unsigned count,
                       struct kgi_jit_settings *out);
 
@@ -33,8 +34,8 @@ struct kgi_source {
     struct kgi_jit_settings settings;
     struct kgi_cache_key key;
 };
-/* Judges an image for a host. 0; -ENOENT when the driver would compile nothing of it, -E2BIG when it
- * cannot be cached. *verdict says why. */
+/* Judges an image for a host. 0; -ENOENT when the driver would compile nothing of it, -E2BIG when
+ * it cannot be cached. *verdict says why. */
 int kgi_source_of(struct kgi_bytes image, const struct kgi_host *host,
                   const struct kgi_jit_settings *settings, struct kgi_source *out,
                   struct kgi_verdict *verdict);
@@ -57,16 +58,17 @@ bool kgi_globs_match(const char *globs, const char *path);
  * NULL where nothing speaks against it. */
 const char *kgi_place_risk(const char *path);
 
-/* ---- compile.c ------------------------------------------------------------------------------------- */
+/* ---- compile.c
+ * ------------------------------------------------------------------------------------- */
 
 struct kgi_compiled {
     struct kgi_bytes cubin; /* from kgi_pages_get; empty when it failed */
     size_t room;            /* of it */
     struct kgi_compiler by;
     uint32_t cost_ms;
-    int result;             /* of the driver: CUDA_ERROR_INVALID_CONTEXT = nobody can compile now */
-    bool failed;            /* the compiler's fault, or the PTX's: trying again is of no use */
-    char log[1024];         /* what went wrong */
+    int result;     /* of the driver: CUDA_ERROR_INVALID_CONTEXT = nobody can compile now */
+    bool failed;    /* the compiler's fault, or the PTX's: trying again is of no use */
+    char log[1024]; /* what went wrong */
 };
 
 /* Both expect *out zeroed, and leave `by` alone. */

@@ -15,7 +15,8 @@
 
 #define CODES_MOST 64
 
-/* ---- a caller's options ---------------------------------------------------------------------------- */
+/* ---- a caller's options
+ * ---------------------------------------------------------------------------- */
 
 /* CUjit_option: those that a hit may ignore, since they change no code, and those that are part of
  * what is compiled. All others are the driver's business: debug information, symbols' addresses,
@@ -82,7 +83,8 @@ bool kgi_jit_settings(const CUjit_option *options, void *const *values, unsigned
     return true;
 }
 
-/* ---- the source ------------------------------------------------------------------------------------ */
+/* ---- the source
+ * ------------------------------------------------------------------------------------ */
 
 static int make_key(struct kgi_source *s)
 {
@@ -130,7 +132,8 @@ int kgi_source_of(struct kgi_bytes image, const struct kgi_host *host,
     return result;
 }
 
-/* ---- fatbins ---------------------------------------------------------------------------------------- */
+/* ---- fatbins
+ * ---------------------------------------------------------------------------------------- */
 
 enum { FATBIN_HEADER = 16, ENTRY_HEADER = 64 };
 #define PADDED(size) (((size) + 7) & ~(uint64_t)7)
@@ -212,7 +215,8 @@ struct kgi_bytes kgi_source_alone(const struct kgi_source *s)
     return (struct kgi_bytes){out, size};
 }
 
-/* ---- names ------------------------------------------------------------------------------------------ */
+/* ---- names
+ * ------------------------------------------------------------------------------------------ */
 
 static bool matches(const char *glob, size_t length, const char *name)
 {

@@ -1,7 +1,7 @@
 /*
- * A library that is loaded while no context is current: the driver compiles it at its first use, and so
- * is it done here, in the primary context if that is there but not current. Many threads want it at
- * once: it is compiled once, and all get kernels of the same library, whose handle is the program's own.
+ * A library that is loaded while no context is current. Where the primary one is there it is lent for the
+ * compilation; else that waits for the first use. Many threads want it at once: it is compiled once, and
+ * all get kernels of the same library, whose handle is the program's own.
  * link: -l:libcuda.so.1 -lpthread
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_LOG=info TMP/cache
  */
@@ -69,16 +69,17 @@ int main(int argc, char **argv)
     }
     CALL(cuInit, 0);
     CALL(cuDeviceGet, &device, 0);
-    if (strcmp(argv[2], "never a context") != 0)
+    if (strcmp(argv[2], "a context that is not current") == 0)
         CALL(cuDevicePrimaryCtxRetain, &context, device);
     for (int i = 0; i < 2; i++) {
         CUkernel kernel;
         cuCtxSetCurrent(NULL);
         if (CALL(cuLibraryLoadData, &library, &ptx, NULL, NULL, 0, NULL, NULL, 0) != 0)
             return 1;
-        if (strcmp(argv[2], "cold") == 0 || strcmp(argv[2], "warm") == 0)
+        if (strcmp(argv[2], "cold") == 0 || strcmp(argv[2], "warm") == 0) {
+            CALL(cuDevicePrimaryCtxRetain, &context, device);
             use();
-        else
+        } else
             CALL(cuLibraryGetKernel, &kernel, library, KERNEL);
         CALL(cuLibraryUnload, library);
     }

@@ -1,0 +1,105 @@
+/*
+ * The parts of KGUARD_JIT: what the doors call is in watch.h; here is what jit.c, which keeps the
+ * libraries, shares with jit_part.c, which gets an image its code, with jit_tell.c, which says so,
+ * and with jit_old.c, where CUDA 11 registers.
+ */
+#ifndef KGI_WATCH_JIT_H
+#define KGI_WATCH_JIT_H
+
+#include "../jit/jit.h"
+#include "watch.h"
+
+/* ---- jit_tell.c
+ * ------------------------------------------------------------------------------------- */
+
+/* Whose image: the library's file, or who built it. */
+struct kgi_whose {
+    const char *library, *built_by;
+};
+
+extern struct kgi_jit_counts {
+    _Atomic uint32_t hits, registered, compiled, failed, refused;
+    _Atomic uint64_t spent_ms, saved_ms;
+} kgi_jit_counts;
+
+/* Before the wait. why: "has no SASS for". */
+void kgi_tell_compile(const struct kgi_whose *w, const struct kgi_source *s,
+                      const struct kgi_host *host, int ordinal, const char *why, const char *by);
+void kgi_tell_compiled(const struct kgi_whose *w, const struct kgi_compiled *c, int stored,
+                       const struct kgi_host *host, int ordinal);
+/* known: not tried, since it failed not long ago. */
+void kgi_tell_failed(const struct kgi_whose *w, const struct kgi_compiled *c, bool known,
+                     const struct kgi_host *host, int ordinal);
+struct kgi_part;
+void kgi_tell_hit(const struct kgi_whose *w, const struct kgi_part *p, const struct kgi_host *host);
+void kgi_tell_refused(const struct kgi_whose *w, int result, const struct kgi_host *host);
+void kgi_tell_note(const struct kgi_whose *w, const char *words);
+
+/* ---- jit_part.c
+ * ------------------------------------------------------------------------------------- */
+
+/* The driver, from its own table: none of this must pass our doors. */
+extern struct kgi_jit_driver {
+    CUresult (*ModuleLoadDataEx)(CUmodule *, const void *, unsigned, CUjit_option *, void **);
+    CUresult (*LibraryLoadData)(CUlibrary *, const void *, CUjit_option *, void **, unsigned,
+                                CUlibraryOption *, void **, unsigned);
+    CUresult (*LibraryUnload)(CUlibrary);
+    CUresult (*CtxGetDevice)(CUdevice *);
+    CUresult (*PrimaryGetState)(CUdevice, unsigned *, int *);
+    CUresult (*PrimaryRetain)(CUcontext *, CUdevice);
+    CUresult (*PrimaryRelease)(CUdevice);
+    CUresult (*CtxPush)(CUcontext);
+    CUresult (*CtxPop)(CUcontext *);
+} kgi_jit_driver;
+
+bool kgi_jit_find_driver(void);
+
+/* The GPU of this thread's context; false where there is none. */
+bool kgi_jit_current(struct kgi_host *host, int *ordinal);
+/* The i-th GPU of the machine that differs from those before. */
+bool kgi_jit_host_at(size_t i, struct kgi_host *host, int *ordinal);
+/* Where no context is current, the only GPU's primary one, if the program has made it already, is
+ * lent to this thread: cudart 13 asks for managed variables before it sets its context. */
+bool kgi_jit_borrow(void);
+void kgi_jit_return(void);
+
+/* An image as it was handed over. */
+struct kgi_given {
+    struct kgi_bytes bytes;
+    struct kgi_whose whose;
+    bool lasting, mapped; /* stays where it is; a file that is mapped for this */
+    bool forced;
+};
+
+/* False for what is none of the JIT's business: nothing stays open then. */
+bool kgi_given_look(struct kgi_given *g, const void *image, const char *file, const void *caller);
+void kgi_given_end(const struct kgi_given *g);
+/* Whether KGUARD_JIT_ONLY lets it, and sets `forced`. */
+bool kgi_given_chosen(struct kgi_given *g);
+/* Adds what KGUARD_JIT=force means for it. */
+void kgi_given_force(const struct kgi_given *g, struct kgi_host *host);
+/* What is compiled of it for this host, if anything; PTX that is too new only where a ptxas is
+ * named. */
+bool kgi_given_source(const struct kgi_given *g, const struct kgi_host *host,
+                      const struct kgi_jit_settings *settings, struct kgi_source *out);
+/* Whether a miss may be compiled here: what is not kept gains nothing over the driver, which has a
+ * cache of its own, but where the driver alone would do something else. */
+bool kgi_given_worth(const struct kgi_given *g, const struct kgi_source *s);
+
+/* One image of ours that the driver was given. */
+struct kgi_part {
+    struct kgi_source source;
+    struct kgi_cache_hit hit; /* from the cache, */
+    struct kgi_compiled made; /* or compiled here */
+    int ordinal;
+};
+
+struct kgi_bytes kgi_part_image(const struct kgi_part *p);
+void kgi_part_free(struct kgi_part *p);
+/* With source set: the code from the cache; or from there or compiled, unless it fails. */
+bool kgi_part_find(struct kgi_part *p, const struct kgi_host *host);
+bool kgi_part_obtain(struct kgi_part *p, const struct kgi_whose *w, const struct kgi_host *host);
+/* The driver did not take it: it is put aside in the cache. */
+void kgi_part_refuse(struct kgi_part *p, const struct kgi_host *host, const char *what);
+
+#endif
