@@ -5,6 +5,8 @@
 #include "jit.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,22 +19,61 @@ struct registered {
     uint8_t key[32];
 };
 
-/* 580 of "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.04  ..."; 0 unknown. */
+/* 580 of "libcuda.so.580.159.04" and of "... Kernel Module  580.159.04 ..."; 0 where it is not
+ * there. */
+static int branch_in(const char *text, const char *before)
+{
+    const char *at = strstr(text, before);
+    int branch = 0;
+
+    for (at = at ? at + strlen(before) : ""; *at >= '0' && *at <= '9'; at++)
+        branch = 10 * branch + (*at - '0');
+    return branch;
+}
+
 static int kernel_driver(void)
 {
     char text[256] = "";
-    int fd = kgi_open("/proc/driver/nvidia/version", 0), branch = 0;
-    const char *at;
+    int fd = kgi_open("/proc/driver/nvidia/version", 0);
 
     if (fd < 0)
         return 0;
     if (syscall(SYS_read, fd, text, sizeof text - 1) < 0)
         text[0] = 0;
     kgi_close(fd);
-    at = strstr(text, "Module  ");
-    for (at = at ? at + 8 : ""; *at >= '0' && *at <= '9'; at++)
-        branch = 10 * branch + (*at - '0');
+    return branch_in(text, "Module  ");
+}
+
+/* libcuda.so.1 is a link to the file with its version, wherever the loader finds it. */
+static int linked_driver(const char *folders)
+{
+    char path[512], target[256];
+    int branch = 0;
+
+    for (size_t length; *folders && !branch; folders += length + (folders[length] == ':')) {
+        ssize_t n;
+
+        length = strcspn(folders, ":");
+        if (!length || snprintf(path, sizeof path, "%.*s/libcuda.so.1", (int)length, folders) >=
+                           (int)sizeof path)
+            continue;
+        n = readlink(path, target, sizeof target - 1);
+        target[n > 0 ? n : 0] = 0;
+        branch = branch_in(target, "libcuda.so.");
+    }
     return branch;
+}
+
+/* The driver's branch, which must be told before it is loaded; 0 unknown. */
+static int driver_branch(void)
+{
+    const char *path = getenv("LD_LIBRARY_PATH");
+    int branch = path ? linked_driver(path) : 0;
+
+    if (!branch)
+        branch = linked_driver("/usr/local/nvidia/lib64:/usr/lib/x86_64-linux-gnu:/usr/lib64:"
+                               "/usr/lib/aarch64-linux-gnu:/usr/local/nvidia/lib:/usr/lib");
+    return branch ? branch : kernel_driver();
 }
 
 /* The GPU that registered images are for: that of the machine where it is known already, and all
@@ -47,7 +88,7 @@ static bool registered_host(struct kgi_host *host)
         *host = m->host;
         return !kgi_jit_host_at(1, &other, &ordinal);
     }
-    *host = (struct kgi_host){.driver = kernel_driver()};
+    *host = (struct kgi_host){.driver = driver_branch()};
     if (kgi_target_parse(kgi_options()->target, &host->gpu))
         return false;
     host->gpu.suffix = 0;

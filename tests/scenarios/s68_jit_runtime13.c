@@ -1,8 +1,8 @@
 /*
  * PTX alone in a program on a shared 13.x runtime, lazy and eager.
- * link: -l:libcudart.so.13 -l:libcuda.so.1
- * run: KGFAKE_CUDA=13000 KGUARD_JIT=auto TMP/cache
- * run: KGFAKE_CUDA=13000 KGUARD_JIT=auto CUDA_MODULE_LOADING=EAGER TMP/cache
+ * link: -l:libcudart.so.13 -l:libcuda.so.1 -Wl,-rpath,'$ORIGIN/../fake'
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto CUDA_MODULE_LOADING=EAGER TMP/cache
  */
 #include "jit_runtime.h"
 

@@ -43,12 +43,22 @@ stubs="-L$cuda/lib64/stubs -lcuda"
             "$root/build-gpu/cudart/$v/libcudart_static.a" -ldl -lrt -lpthread
     done
 }
-# A hundred translation units, each with a fatbin of its own, as nvcc builds them.
-export ptx work
-seq 0 99 | xargs -P 2 -I{} sh -c 'nvcc -O1 $ptx -c -o "$work/part_{}.o" "$work/part_{}.cu"'
+# A hundred translation units, each with a fatbin of its own, as nvcc builds them: of PTX, and of code.
+parts() { # program, what to compile for
+    export work target=$2
+    # shellcheck disable=SC2016
+    seq 0 99 | xargs -P "$(nproc)" -I{} sh -c 'nvcc -O1 $target -c -o "$work/part_{}.o" "$work/part_{}.cu"'
+    # shellcheck disable=SC2086
+    nvcc -O1 $2 -cudart shared -o "$1" "$work"/main_parts.cu "$work"/part_*.o \
+        -Xlinker '-rpath,$ORIGIN/../cudart/13.0'
+}
+parts parts "$ptx"
+parts parts_code "-gencode arch=compute_90,code=sm_90"
+# Where a hit's time goes.
 # shellcheck disable=SC2086
-nvcc -O1 $ptx -cudart shared -o parts "$work"/main_parts.cu "$work"/part_*.o \
-    -Xlinker '-rpath,$ORIGIN/../cudart/13.0'
+gcc -std=gnu11 $flags -D_GNU_SOURCE -I"$root/include" -I"$root/shim" "$here/split.c" \
+    "$root"/shim/base/[!s]*.c "$root"/shim/code/*.c "$root"/shim/rules/*.c "$root"/shim/jit/*.c \
+    -l:liblz4.a -l:libzstd.a -l:libmd.a -l:libsupc++.a -o split
 # A cache filled here, where there is no GPU.
 rm -rf warm
 "${KGUARD:-$root/build/kguard}" warm --target sm_90 --cache warm big.fatbin device.ptx parts values-*
