@@ -169,6 +169,7 @@ static void p13_eight_writers_stay_within_the_bound(void **state)
             most = now > most ? now : most;
         }
         printf("at most %llu bytes seen, limit %d\n", (unsigned long long)most, LIMIT);
+        fflush(stdout);
         _exit(most > LIMIT + WRITERS * MOST || most < LIMIT / 2);
     }
     for (int i = 0; i < WRITERS; i++)
@@ -312,14 +313,14 @@ static void p26_exit_in_the_middle(void **state)
     int status;
 
     (void)state;
-    for (int i = 0; i < many(40); i++) {
+    for (int i = 0; i < many(20); i++) {
         if (fork() == 0) {
             pthread_t thread;
 
             atomic_store(&stop, false);
             for (uintptr_t n = 0; n < 3; n++)
                 pthread_create(&thread, NULL, put_and_get, (void *)(n + 1));
-            nap(100 * i);
+            nap(100 * (i % 40));
             _exit(0);
         }
         wait(&status);
@@ -352,7 +353,8 @@ static void p08_readers_and_a_vandal(void **state)
             put_small(&cache, &key);
         }
     }
-    while (time(NULL) < end_at)
+    /* On a loaded machine the vandal may win every time for a while. */
+    while (time(NULL) < end_at || (!hit_count && time(NULL) < end_at + 60))
         hit_count += hits(&cache, &key);
     kill(vandal, SIGKILL);
     waitpid(vandal, &status, 0);
