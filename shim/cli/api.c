@@ -110,10 +110,9 @@ size_t kg_holds(const kg_file *file, char *out, size_t size)
     for (size_t i = 0; i < f->found_count; i++)
         count += f->found[i].count;
     codes = calloc(count + 1, sizeof *codes);
-    for (size_t i = 0; codes && i < f->found_count; i++) {
-        memcpy(codes + n, f->found[i].codes, f->found[i].count * sizeof *codes);
-        n += f->found[i].count;
-    }
+    for (size_t i = 0; codes && i < f->found_count; i++)
+        for (size_t k = 0; k < f->found[i].count; k++)
+            codes[n++] = f->found[i].codes[k];
     kgi_report_holds(codes, n, &text);
     free(codes);
     return put(text.at, out, size);

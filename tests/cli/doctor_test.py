@@ -83,6 +83,8 @@ def test_runtimes_of_an_environment(folder):
 
 
 def test_preload(folder):
+    if os.environ.get("SAN"):
+        return  # the command is then no static program: the loader would take these for it
     equal(one(doctor(folder), "libkguard.so"), (LIBRARY, None))
     equal(one(doctor(folder), "LD_PRELOAD"), ("not set (kguard run sets it)", None))
     equal(one(doctor(folder, LD_PRELOAD=LIBRARY), "LD_PRELOAD"), (LIBRARY, None))
