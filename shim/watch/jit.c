@@ -40,7 +40,7 @@ struct kgi_jitted {
     _Atomic int state;
     _Atomic bool redirected; /* second answers */
     bool ours;               /* what answers is an image of ours */
-    bool copied, mapped;
+    bool copied, mapped, leaving;
     struct kgi_bytes original; /* lies in a loaded object, or is a copy */
     struct kgi_bytes given;    /* a fatbin made for GPUs that differ; else empty */
     struct kgi_jit_settings settings;
@@ -296,15 +296,15 @@ void kgi_jit_done(struct kgi_jitted *j, CUresult result)
 {
     int saved = errno;
 
-    if (result || !j->slot) {
-        free_record(j);
-    } else {
+    if (!result && j->slot) {
         j->handle = *j->slot;
         j->slot = NULL;
         kgi_lock(&lock);
         kgi_map_set(&by_library, (uintptr_t)j->handle, (uintptr_t)j);
         kgi_unlock(&lock);
-    }
+    } else if (!result || !j->leaving) {
+        free_record(j);
+    } /* else the driver still has the library, and with it our memory */
     errno = saved;
 }
 
@@ -462,6 +462,7 @@ struct kgi_jitted *kgi_jit_unload(CUlibrary library)
 
     if (!j)
         return NULL;
+    j->leaving = true;
     kgi_lock(&lock);
     kgi_map_set(&by_library, (uintptr_t)library, 0);
     if (j->second)
