@@ -39,7 +39,7 @@ unit: $(OBJDIR)/unit/$(TEST)
 
 # ---- the fake driver, fuzz targets, benchmarks: each with its own rules ------------------------------
 
--include tests/fake/fake.mk tests/fuzz/fuzz.mk tests/bench/bench.mk tests/corpus/corpus.mk
+-include tests/fake/fake.mk tests/cache/cache.mk tests/fuzz/fuzz.mk tests/bench/bench.mk tests/corpus/corpus.mk
 
 # ---- scenarios: one small program each, over the fake driver ------------------------------------------
 

@@ -196,8 +196,7 @@ int kgi_place_list(int directory, int (*each)(const char *name, void *context), 
             const struct entry64 *entry = (const void *)(buffer + at);
 
             at += entry->size;
-            if (entry->name[0] != '.')
-                result = each(entry->name, context);
+            result = each(entry->name, context);
         }
     }
     kgi_pages_put(buffer, LIST_BUFFER);

@@ -19,7 +19,7 @@ int kgi_place_tier(const struct kgi_cache *cache, const char *path, bool shared,
 int kgi_place_shard(const struct kgi_cache *cache, int tier, uint8_t first, bool shared, bool make);
 void kgi_place_close(int fd);
 
-/* Calls each with every name in a directory; stops when it returns non-zero and returns that. */
+/* Calls each with every name in a directory, "." and ".." too; stops when it returns non-zero and returns that. */
 int kgi_place_list(int directory, int (*each)(const char *name, void *context), void *context);
 
 struct kgi_place_file {

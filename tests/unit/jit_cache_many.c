@@ -313,7 +313,7 @@ static void p26_exit_in_the_middle(void **state)
     int status;
 
     (void)state;
-    for (int i = 0; i < many(20); i++) {
+    for (int i = 0; i < many(10); i++) {
         if (fork() == 0) {
             pthread_t thread;
 
