@@ -192,18 +192,12 @@ static KGI_SLOW void failed(const char *api, int result, enum kgi_use use, const
                                         .caller = caller,
                                         .about = handle};
     struct kgi_kernel kernel = {0}, inner_kernel;
-    bool sought = false;
     int saved = errno;
 
     if (kgi_options()->off)
         return;
-    /* nvcc 13's host code looks a kernel up once and launches what it got, so after a failed look-up
-     * it launches NULL, for ever: that kernel is the one this thread failed to find a moment ago,
-     * later the one that failed at the same place. */
     if (handle)
         kgi_handle_get(handle, &kernel);
-    else if (use == KGI_USE_LAUNCH && !(sought = kgi_thread_sought(&kernel)))
-        kgi_handle_get(caller, &kernel);
     if (kgi_inner_take(&inner_call, &inner_kernel)) {
         if (!kernel.image)
             kernel.image = inner_kernel.image;
@@ -214,13 +208,12 @@ static KGI_SLOW void failed(const char *api, int result, enum kgi_use use, const
         kernel.name = kgi_name(name);
     if (use == KGI_USE_LAUNCH && kgi_error_is_consequence(result))
         kgi_thread_launched();
-    if (!sought) /* else it was told of, and counted, when the look-up failed */
+    /* nvcc 13's host code looks a kernel up before its first launch, and launches whatever comes of it:
+     * a failed look-up leaves the stub (cudart 13.0 to 13.5), whose launch fails again. One failure. */
+    if (use != KGI_USE_LAUNCH || !kgi_thread_sought(&kernel))
         kgi_failure(&call, &kernel);
-    if (kgi_failure_family(result)) {
-        if (!handle && use == KGI_USE_LAUNCH)
-            kgi_handle_set(caller, kernel.image, kernel.name);
+    if (kgi_failure_family(result))
         kgi_thread_failed(&call, &kernel);
-    }
     errno = saved;
 }
 

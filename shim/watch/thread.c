@@ -118,27 +118,27 @@ void kgi_thread_failed(const struct kgi_call *call, const struct kgi_kernel *ker
         s->open_kernel = lasting;
     } else if (s->open_call.use == KGI_USE_FIND && call->use == KGI_USE_LAUNCH) {
         s->open_call = *call; /* the launch of what was not found: one failure, not two */
+        s->open_kernel = lasting;
     }
     kgi_unlock(&lock);
     if (tell)
         kgi_failure_unchecked(&earlier, &lost, false);
 }
 
-bool kgi_thread_sought(struct kgi_kernel *kernel)
+bool kgi_thread_sought(const struct kgi_kernel *kernel)
 {
     int thread;
     struct slot *s;
-    bool sought = false;
+    bool sought;
 
     if (!atomic_load_explicit(&kgi_pending, memory_order_relaxed))
         return false;
     thread = kgi_thread_id();
     kgi_lock(&lock);
     s = slot_of(thread, false);
-    if (s && s->has_open && s->open_call.use == KGI_USE_FIND) {
-        sought = true;
-        *kernel = s->open_kernel;
-    }
+    sought = s && s->has_open && s->open_call.use == KGI_USE_FIND &&
+             s->open_kernel.image == kernel->image && s->open_kernel.name && kernel->name &&
+             strcmp(s->open_kernel.name, kernel->name) == 0;
     kgi_unlock(&lock);
     return sought;
 }

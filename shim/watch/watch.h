@@ -198,8 +198,8 @@ void kgi_last_again(const char *library, int reason);
 extern _Atomic uint32_t kgi_pending;
 
 void kgi_thread_failed(const struct kgi_call *call, const struct kgi_kernel *kernel);
-/* The kernel this thread failed to find just now, whose launch must follow. */
-bool kgi_thread_sought(struct kgi_kernel *kernel);
+/* Whether this kernel is the one that this thread has just failed to find, whose launch must follow. */
+bool kgi_thread_sought(const struct kgi_kernel *kernel);
 void kgi_thread_launched(void); /* a later launch by this thread succeeded */
 /* The thread asked for its last error, or for an error's text. */
 void kgi_thread_checked(const char *api, int result);

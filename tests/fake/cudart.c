@@ -421,12 +421,15 @@ API cudaError_t __cudaPopCallConfiguration(dim3 *grid, dim3 *block, size_t *shar
 }
 
 #if RUNTIME == 13
-/* What nvcc 13's host code calls: the handle is the stub's kernel, resolved at the launch. */
+/* What nvcc 13's host code calls. Where the look-up fails the stub is what is left, and launched. */
 API cudaError_t __cudaGetKernel(cudaKernel_t *out, const void *stub);
 API cudaError_t __cudaGetKernel(cudaKernel_t *out, const void *stub)
 {
     struct kernel *k;
-    cudaError_t result = function_of(stub, false, &k);
+    cudaError_t result;
+
+    *out = (cudaKernel_t)stub;
+    result = function_of(stub, false, &k);
     if (!result)
         *out = (cudaKernel_t)k->function;
     return result;
@@ -446,12 +449,13 @@ API cudaError_t cudaGetKernel(cudaKernel_t *out, const void *stub)
                                                void **arguments, size_t shared,                    \
                                                cudaStream_t stream)                                \
     {                                                                                              \
-        cudaError_t result = start();                                                              \
+        struct kernel *k = kernel_of(kernel);                                                      \
+        cudaError_t result = k ? function_of(kernel, false, &k) : failed(start());                 \
         if (result)                                                                                \
-            return failed(result);                                                                 \
+            return result;                                                                         \
         return failed((cudaError_t)cu.cuLaunchKernel##suffix(                                      \
-            (CUfunction)kernel, grid.x, grid.y, grid.z, block.x, block.y, block.z,                 \
-            (unsigned)shared, stream, arguments, NULL));                                           \
+            k ? k->function : (CUfunction)kernel, grid.x, grid.y, grid.z, block.x, block.y,        \
+            block.z, (unsigned)shared, stream, arguments, NULL));                                  \
     }
 LAUNCH_HANDLE()
 LAUNCH_HANDLE(_ptsz)

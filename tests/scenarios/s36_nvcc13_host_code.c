@@ -1,20 +1,24 @@
 /*
- * What nvcc 13 compiles a launch to: __cudaGetKernel and __cudaLaunchKernel.
+ * What nvcc 13 compiles a launch to: __cudaGetKernel once, whose answer is not looked at, then
+ * __cudaLaunchKernel of what it left. A look-up and the launch after it are one failure.
  * link: -l:libcudart.so.13
  */
 #include "runtime.h"
 
-static int launch_new(const void *stub)
+static int launch_new(const void *stub, cudaKernel_t *kernel)
 {
-    cudaKernel_t kernel = NULL;
-    int result = CALL(__cudaGetKernel, &kernel, stub);
-    return result ? result : CALL(__cudaLaunchKernel, kernel, one, one, no_arguments, 0, NULL);
+    if (!*kernel)
+        (void)__cudaGetKernel(kernel, stub);
+    return __cudaLaunchKernel(*kernel, one, one, no_arguments, 0, NULL);
 }
 
 int main(void)
 {
-    launch_new((const void *)fitting_stub);
-    launch_new((const void *)lacking_stub);
+    cudaKernel_t fitting = NULL, lacking = NULL;
+
+    printf("%d\n", launch_new((const void *)fitting_stub, &fitting));
+    for (int i = 0; i < 300; i++)
+        launch_new((const void *)lacking_stub, &lacking);
     CALL(cudaGetLastError);
-    return 0;
+    return 1;
 }
