@@ -253,17 +253,26 @@ static void add_driver(struct report *r)
 /* ---- runtimes -----------------------------------------------------------------------------------
  */
 
+/* "libcudart.so.12.4.127", "libcudart-d0da41ae.so.11.0"; not "libcudart.so.12.map" */
+static bool is_shared_library(const char *name)
+{
+    const char *so = strstr(name, ".so");
+
+    return so && so[3 + strspn(so + 3, ".0123456789")] == 0;
+}
+
 static void add_runtime(const char *path, void *context)
 {
     struct report *r = context;
-    char *full = resolve_new(r, path), package[192];
+    const char *name = strrchr(path, '/') + 1;
+    char *full = is_shared_library(name) ? resolve_new(r, path) : NULL, package[192];
 
     if (!full)
         return;
     if (kgi_package_of(full, package, sizeof package))
-        tell(r, strrchr(path, '/') + 1, "%s (%s)", full, package);
+        tell(r, name, "%s (%s)", full, package);
     else
-        tell(r, strrchr(path, '/') + 1, "%s", full);
+        tell(r, name, "%s", full);
 }
 
 static void add_found_runtime(const char *path, const char *how, void *context)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include "../report/report.h"
 #include "run.h"
 
 #define LIBRARIES_SHOWN 12
@@ -59,6 +60,7 @@ static void note_library(struct record *r, const json_t *event)
 {
     static const char *const keys[] = {"library", "package", "code", "cc"};
     const char *library = library_of(event), *code = text_of(event, "code");
+    char package[192];
     size_t i;
     json_t *known, *row;
 
@@ -68,18 +70,17 @@ static void note_library(struct record *r, const json_t *event)
     {
         if (strcmp(text_of(known, "library"), library) == 0 &&
             strcmp(text_of(known, "code"), code) == 0 &&
-            strcmp(text_of(known, "cc"), text_of(event, "cc")) == 0) {
-            json_t *package = json_object_get(event, "package");
-            if (package)
-                json_object_set(known, "package", package);
+            strcmp(text_of(known, "cc"), text_of(event, "cc")) == 0)
             return;
-        }
     }
     row = json_object();
     for (size_t k = 0; k < KGI_COUNT(keys); k++)
         if (json_object_get(event, keys[k]))
             json_object_set(row, keys[k], json_object_get(event, keys[k]));
     json_object_set_new(row, "library", json_string(library));
+    /* The line of an image that loads does without; here there is time to look. */
+    if (!*text_of(row, "package") && kgi_package_of(library, package, sizeof package))
+        json_object_set_new(row, "package", json_string(package));
     json_array_append_new(r->libraries, row);
 }
 

@@ -16,6 +16,7 @@ static struct slot {
     bool has_inner, has_open, launched_since;
     struct kgi_call inner_call, open_call;
     struct kgi_kernel inner_kernel, open_kernel;
+    struct kgi_kernel sought; /* what was looked up last and not found, until a launch fails */
     uint64_t order;
 } slots[SLOTS];
 
@@ -110,6 +111,8 @@ void kgi_thread_failed(const struct kgi_call *call, const struct kgi_kernel *ker
 
     kgi_lock(&lock);
     s = slot_of(thread, true);
+    if (call->use == KGI_USE_FIND)
+        s->sought = lasting;
     tell = call->use == KGI_USE_LAUNCH && take_unasked(s, &earlier, &lost);
     if (!s->has_open) {
         s->has_open = true;
@@ -136,9 +139,10 @@ bool kgi_thread_sought(const struct kgi_kernel *kernel)
     thread = kgi_thread_id();
     kgi_lock(&lock);
     s = slot_of(thread, false);
-    sought = s && s->has_open && s->open_call.use == KGI_USE_FIND &&
-             s->open_kernel.image == kernel->image && s->open_kernel.name && kernel->name &&
-             strcmp(s->open_kernel.name, kernel->name) == 0;
+    sought = s && s->sought.name && kernel->name && s->sought.image == kernel->image &&
+             strcmp(s->sought.name, kernel->name) == 0;
+    if (s)
+        s->sought.name = NULL;
     kgi_unlock(&lock);
     return sought;
 }

@@ -53,6 +53,7 @@ def test_driver_and_runtimes_are_found_as_the_loader_would(folder):
         equal(one(facts, "kernel's"), ("none", "no NVIDIA driver is loaded on this machine"))
     for name in ("libcudart.so.11.0", "libcudart.so.12", "libcudart.so.13"):
         assert any(value.startswith(f"{fake}/{name}") for value, _ in facts[name]), facts[name]
+    equal([name for name in facts if name.endswith(".map")], [])  # those are text, beside them
     if not HERE:
         equal(one(doctor(folder), "libcuda.so.1"), ("not found", None))
 

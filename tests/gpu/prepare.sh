@@ -88,6 +88,28 @@ $nvcc -ptx -arch=compute_75 -o good.ptx "$programs/device_good.cu"
 sed 's/^\.version .*/.version 9.9/' good.ptx >new.ptx
 sed 's/^\tret;/\tno.such.instruction %r1;/' good.ptx >bad.ptx
 
+# ---- the packages of a stack ------------------------------------------------------------------------
+
+# stack NAME GENCODE...: the three of tests/gpu/stack as pip installs them, built for these targets
+stack() {
+    site=$out/stack/$1
+    rm -rf "$site" "$temp/stack"
+    shift
+    for package in udf_ext torchsparse flash_attn; do
+        cp -r "$root/tests/gpu/stack" "$temp/stack"
+        STACK_PACKAGE=$package STACK_GENCODE="$*" "$temp/venv/bin/python" -m pip install -q \
+            --disable-pip-version-check --no-index --no-deps --no-build-isolation --no-compile \
+            --target "$site" "$temp/stack"
+        rm -rf "$temp/stack"
+    done
+}
+python3 -m venv "$temp/venv"
+"$temp/venv/bin/python" -m pip install -q --disable-pip-version-check setuptools wheel
+for sm in 80 90 120; do eval "sm$sm='-gencode arch=compute_$sm,code=sm_$sm'"; done
+stack broken $sm80 $sm120
+stack half $sm80 -gencode arch=compute_80,code=compute_80
+stack cured $sm80 $sm90 $sm120
+
 # ---- host programs ----------------------------------------------------------------------------------
 
 cd "$out/bin"

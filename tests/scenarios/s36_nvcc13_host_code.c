@@ -12,13 +12,20 @@ static int launch_new(const void *stub, cudaKernel_t *kernel)
     return __cudaLaunchKernel(*kernel, one, one, no_arguments, 0, NULL);
 }
 
+static void another_stub(void)
+{
+}
+
 int main(void)
 {
-    cudaKernel_t fitting = NULL, lacking = NULL;
+    cudaKernel_t fitting = NULL, missing = NULL, another = NULL;
 
+    register_image(&lacking, (const void *)another_stub);
     printf("%d\n", launch_new((const void *)fitting_stub, &fitting));
     for (int i = 0; i < 300; i++)
-        launch_new((const void *)lacking_stub, &lacking);
+        launch_new((const void *)lacking_stub, &missing);
+    for (int i = 0; i < 10; i++) /* while the error of the first has not been asked for */
+        launch_new((const void *)another_stub, &another);
     CALL(cudaGetLastError);
     return 1;
 }
