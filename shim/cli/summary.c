@@ -175,9 +175,9 @@ static void put_first(FILE *out, const json_t *first)
 
     fputs("kguard:   first cause  ", out);
     if (*kernel) {
-        fputs("kernel ", out);
-        put(out, kernel);
-        fputs(*library ? " of " : "", out);
+        KGI_TEXT(name, 512);
+        kgi_report_kernel(&name, kernel);
+        fprintf(out, "kernel %s%s", name.at, *library ? " of " : "");
     }
     put_library(out, *library || *kernel ? library : "an unknown library",
                 text_of(first, "package"));

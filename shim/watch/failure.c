@@ -384,15 +384,15 @@ static void follow_up(const struct kgi_call *call, const struct kgi_kernel *kern
                               .api = call->api,
                               .result = call->result,
                               .ordinal = -1};
-    char name[256] = "a kernel";
     KGI_TEXT(message, 768);
 
-    if (kernel->name)
-        kgi_demangle(kernel->name, name, sizeof name);
     if (kernel->image)
         d.library = kernel->image->library;
     kgi_text_add(&message, "%s = %d for ", call->api ? call->api : "launch", call->result);
-    kgi_text_add_safe(&message, name);
+    if (kernel->name)
+        kgi_report_kernel(&message, kernel->name);
+    else
+        kgi_text_add(&message, "a kernel");
     kgi_text_add(&message, " of ");
     kgi_text_add_safe(&message, file_of(kernel));
     kgi_text_add(&message, "%s%s", format, by ? by : "");
@@ -574,7 +574,6 @@ static void at_exit(int status, void *context)
     uint64_t all = failures_in_all();
     struct kgi_diagnosis d = {.event = KGI_EVENT_SUMMARY, .ordinal = -1, .count = all};
     const char *slash;
-    char name[256] = "";
     KGI_TEXT(message, 768);
 
     (void)context;
@@ -584,14 +583,14 @@ static void at_exit(int status, void *context)
     if (!first || !kgi_log_enabled(KGI_ERROR) || (status == 0 && all <= said.reports))
         return;
     slash = first->library ? strrchr(first->library, '/') : NULL;
-    if (first->kernel)
-        kgi_demangle(first->kernel, name, sizeof name);
     d.reason = first->reason;
     d.kernel = first->kernel;
     d.library = first->library;
-    kgi_text_add(&message, "first cause: %s%s", name[0] ? "kernel " : "", "");
-    kgi_text_add_safe(&message, name);
-    kgi_text_add(&message, "%s", name[0] ? " of " : "");
+    kgi_text_add(&message, "first cause: %s", first->kernel ? "kernel " : "");
+    if (first->kernel) {
+        kgi_report_kernel(&message, first->kernel);
+        kgi_text_add(&message, " of ");
+    }
     kgi_text_add_safe(&message, slash           ? slash + 1
                                 : first->library ? first->library
                                                  : "an unknown library");
