@@ -11,9 +11,7 @@ FLOORS_watch := base code rules report watch
 FLOORS_cli := base code rules report cli
 # The shared libarchive has the writers too, which tests make archives with.
 UNIT_LIBS_cli = -larchive $(CLI_LIBS)
-# jit_replace does not end under ThreadSanitizer (cause not yet known); it runs shipped and under the others.
-UNIT := $(filter-out $(if $(findstring thread,$(SAN)),jit_replace),\
-    $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c)))
+UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 room_of = $(firstword $(subst _, ,$(1)))
 # A command's main.c has a main() of its own.
 objects_of = $(foreach r,$(FLOORS_$(1)),$(patsubst %.c,$(OBJDIR)/%.o,\

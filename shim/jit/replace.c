@@ -218,13 +218,29 @@ struct kgi_bytes kgi_source_alone(const struct kgi_source *s)
 /* ---- names
  * ------------------------------------------------------------------------------------------ */
 
+/* A later star takes over from an earlier one, which need not be tried again: at most the product of
+ * the lengths, where trying every star from every place would be exponential in the stars. */
 static bool matches(const char *glob, size_t length, const char *name)
 {
-    if (!length)
-        return !*name;
-    if (*glob == '*')
-        return matches(glob + 1, length - 1, name) || (*name && matches(glob, length, name + 1));
-    return *name && (*glob == '?' || *glob == *name) && matches(glob + 1, length - 1, name + 1);
+    const char *end = glob + length, *star = NULL, *from = NULL;
+
+    while (*name) {
+        if (glob < end && *glob == '*') {
+            star = ++glob;
+            from = name;
+        } else if (glob < end && (*glob == '?' || *glob == *name)) {
+            glob++;
+            name++;
+        } else if (star) {
+            glob = star;
+            name = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (glob < end && *glob == '*')
+        glob++;
+    return glob == end;
 }
 
 bool kgi_globs_match(const char *globs, const char *path)

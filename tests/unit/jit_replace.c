@@ -182,6 +182,11 @@ static void globs(void **state)
         {"foo", "/a/libfoo.so", false},
         {"", "/a/libfoo.so", false},
         {":", "/a/libfoo.so", false},
+        {"*", "/a/libfoo.so", true},
+        {"lib**.so*", "/a/libfoo.so", true},
+        {"*o?o*", "/a/libfooooo.so", true},
+        {"*foo", "/a/foofo", false},
+        {"?", "/a/", false},
         {"a*a*a*a*a*a*a*a*a*b", "/x/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
     };
 
