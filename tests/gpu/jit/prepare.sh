@@ -54,11 +54,11 @@ parts() { # program, what to compile for
 }
 parts parts "$ptx"
 parts parts_code "-gencode arch=compute_90,code=sm_90"
-# Where a hit's time goes.
+# Where a hit's time goes. From the root: sources name data files relative to it.
 # shellcheck disable=SC2086
-gcc -std=gnu11 $flags -D_GNU_SOURCE -I"$root/include" -I"$root/shim" "$here/split.c" \
-    "$root"/shim/base/[!s]*.c "$root"/shim/code/*.c "$root"/shim/rules/*.c "$root"/shim/jit/*.c \
-    -l:liblz4.a -l:libzstd.a -l:libmd.a -l:libsupc++.a -o split
+(cd "$root" && gcc -std=gnu11 $flags -D_GNU_SOURCE -Iinclude -Ishim "$here/split.c" shim/base/[!s]*.c \
+    shim/code/*.c shim/rules/*.c shim/jit/*.c -l:liblz4.a -l:libzstd.a -l:libmd.a -l:libsupc++.a \
+    -o "$out/split")
 # A cache filled here, where there is no GPU.
 rm -rf warm
 "${KGUARD:-$root/build/kguard}" warm --target sm_90 --cache warm big.fatbin device.ptx parts values-*
