@@ -8,6 +8,10 @@
  * the original is loaded already: what came out is loaded as a second library, and every later call
  * on the first is answered from that one.
  *
+ * Where nobody can compile at the load, the driver is given an empty image to make a handle of
+ * (recorded: 0, lazy and eager), or it would compile the original when the context is made: every one,
+ * where all are loaded at start, and each a second time at its first use by us.
+ *
  * So a library has one handle, which the program knows, and sometimes a second that answers for it.
  * The same serves when an image of ours fails where the driver takes a closer look, which with
  * cuLibraryLoadData is not at the load (recorded: 0 there, 209 at cuLibraryGetKernel): it is
@@ -36,18 +40,21 @@ enum { UNUSED = 0, SETTLED = -1 };
 
 struct kgi_jitted {
     CUlibrary handle, second;
-    CUlibrary *slot; /* where the program's handle will stand after the load */
+    CUlibrary refused; /* a second one whose image failed: its kernels may still be in use */
+    CUlibrary *slot;   /* where the program's handle will stand after the load */
     _Atomic int state;
     _Atomic bool redirected; /* second answers */
+    _Atomic bool owed;       /* to the cache: used before anybody could compile it */
     bool ours;               /* what answers is an image of ours */
+    bool empty;              /* behind the handle is no code, only a promise of it */
     bool copied, mapped, leaving;
     struct kgi_bytes original; /* lies in a loaded object, or is a copy */
     struct kgi_bytes given;    /* a fatbin made for GPUs that differ; else empty */
     struct kgi_jit_settings settings;
     const char *library;
     const char *built_by;
-    struct kgi_part parts[PARTS_MOST];
-    size_t part_count;
+    size_t part_count, part_room;
+    struct kgi_part parts[]; /* one for each kind of GPU */
 };
 
 static struct kgi_lock lock;
@@ -114,6 +121,11 @@ bool kgi_jit_module(CUmodule *module, const void *image, const char *file, unsig
 /* ---- libraries: a hit at the load
  * ----------------------------------------------------------------------------- */
 
+static size_t record_size(size_t parts)
+{
+    return sizeof(struct kgi_jitted) + parts * sizeof(struct kgi_part);
+}
+
 static void free_record(struct kgi_jitted *j)
 {
     for (size_t i = 0; i < j->part_count; i++)
@@ -123,7 +135,7 @@ static void free_record(struct kgi_jitted *j)
         kgi_pages_put((void *)(uintptr_t)j->original.at, j->original.size + 1);
     else if (j->mapped)
         kgi_file_unmap(j->original);
-    kgi_pages_put(j, sizeof *j);
+    kgi_pages_put(j, record_size(j->part_room));
 }
 
 /* What the driver may be given later must outlive the call. */
@@ -147,16 +159,23 @@ static bool keep_original(struct kgi_jitted *j, const struct kgi_given *g)
 static struct kgi_jitted *new_record(const struct kgi_given *g,
                                      const struct kgi_jit_settings *settings)
 {
-    struct kgi_jitted *j = kgi_pages_get(sizeof *j);
+    struct kgi_host host;
+    struct kgi_jitted *j;
+    int ordinal;
+    size_t kinds = 1;
 
+    while (kinds < PARTS_MOST && kgi_jit_host_at(kinds, &host, &ordinal))
+        kinds++;
+    j = kgi_pages_get(record_size(kinds));
     if (!j)
         return NULL;
+    j->part_room = kinds;
     j->settings = *settings;
     j->library = g->whose.library;
     j->built_by = g->whose.built_by;
     if (keep_original(j, g))
         return j;
-    kgi_pages_put(j, sizeof *j);
+    kgi_pages_put(j, record_size(kinds));
     return NULL;
 }
 
@@ -185,7 +204,7 @@ static bool search(struct kgi_jitted *j, const struct kgi_given *g, size_t *kind
         bool have;
 
         kgi_given_force(g, &host);
-        if (j->part_count == PARTS_MOST || !kgi_given_source(g, &host, &j->settings, &p->source))
+        if (j->part_count == j->part_room || !kgi_given_source(g, &host, &j->settings, &p->source))
             continue;
         p->ordinal = ordinal;
         have = kgi_part_find(p, &host);
@@ -243,6 +262,20 @@ static bool understood(const CUlibraryOption *options, void *const *values, unsi
     return true;
 }
 
+/* A handle for what is compiled at its first use. Of fatbins alone: what a load of anything else says
+ * without a context was not recorded. */
+static bool promise(struct kgi_jitted *j, CUlibraryOption *options, void **values, unsigned count)
+{
+    static const struct {
+        uint32_t magic;
+        uint16_t version, header;
+        uint64_t size;
+    } nothing = {KGI_FATBIN_MAGIC, 1, sizeof nothing, 0};
+
+    return kgi_image_form(j->original) == KGI_FORM_FATBIN &&
+           !kgi_jit_driver.LibraryLoadData(j->slot, &nothing, NULL, NULL, 0, options, values, count);
+}
+
 bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *image,
                      const char *file, CUjit_option *jit, void **jit_values, unsigned jit_count,
                      CUlibraryOption *options, void **values, unsigned count, const void *caller)
@@ -284,7 +317,10 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
     }
     if (later) {
         kgi_tell_note(&g.whose, "loaded without a current context");
+        j->empty = promise(j, options, values, count);
         *out = j;
+        errno = saved;
+        return j->empty;
     } else {
         free_record(j);
     }
@@ -316,23 +352,38 @@ static struct kgi_jitted *record_of(CUlibrary library)
     return (struct kgi_jitted *)(uintptr_t)kgi_map_get(&by_library, (uintptr_t)library);
 }
 
+/* Once more what the caller asked of the compiler; where its answers go is the first load's matter. */
+static unsigned settings_again(const struct kgi_jit_settings *s, CUjit_option *ids, void **values)
+{
+    for (unsigned i = 0; i < s->count; i++) {
+        ids[i] = (CUjit_option)s->id[i];
+        values[i] = (void *)(uintptr_t)s->value[i];
+    }
+    return s->count;
+}
+
 static void load_second(struct kgi_jitted *j, const void *image, bool ours)
 {
     CUlibraryOption option = CU_LIBRARY_BINARY_IS_PRESERVED;
-    void *value = (void *)(uintptr_t)1;
+    CUjit_option ids[KGI_JIT_SETTINGS];
+    void *value = (void *)(uintptr_t)1, *values[KGI_JIT_SETTINGS];
+    unsigned count = ours ? 0 : settings_again(&j->settings, ids, values);
+    CUlibrary library = NULL;
     struct kgi_kernel kernel;
 
-    if (kgi_jit_driver.LibraryLoadData(&j->second, image, NULL, NULL, 0, &option, &value, 1)) {
-        j->second = NULL;
+    if (kgi_jit_driver.LibraryLoadData(&library, image, ids, values, count, &option, &value, 1))
         return;
-    }
+    j->second = library;
     j->ours = ours;
     kgi_lock(&lock);
     kgi_map_set(&by_second, (uintptr_t)j->second, (uintptr_t)j);
     kgi_unlock(&lock);
     /* What fails on it later is explained by the same image. */
-    if (kgi_handle_get(j->handle, &kernel))
+    if (kgi_handle_get(j->handle, &kernel)) {
         kgi_handle_set(j->second, kernel.image, kernel.name);
+        if (!ours) /* now it is the driver that compiles */
+            kgi_module(kernel.image, false);
+    }
     atomic_store_explicit(&j->redirected, true, memory_order_release);
 }
 
@@ -342,39 +393,77 @@ static bool is_still_there(const struct kgi_jitted *j)
            kgi_mapped(j->original.at, j->original.size) == j->original.size;
 }
 
-static void compile_first(struct kgi_jitted *j)
+/* The GPU to compile for at a first use. The driver's JIT needs a context: the current one, else the
+ * primary one, which must be given back; a ptxas needs none, where there is one kind of GPU. */
+static bool find_host(struct kgi_host *host, int *ordinal, bool *borrowed)
+{
+    struct kgi_host other;
+    int none;
+
+    *borrowed = false;
+    if (kgi_jit_current(host, ordinal))
+        return true;
+    *borrowed = kgi_jit_borrow();
+    if (*borrowed)
+        return kgi_jit_current(host, ordinal);
+    return kgi_options()->ptxas[0] && kgi_jit_host_at(0, host, ordinal) &&
+           !kgi_jit_host_at(1, &other, &none);
+}
+
+/* The code of an original for a host, into p: from the cache or compiled now. */
+static bool obtain(struct kgi_jitted *j, struct kgi_part *p, struct kgi_host *host)
 {
     struct kgi_given g = {.bytes = j->original, .whose = {j->library, j->built_by}};
-    struct kgi_part *p = &j->parts[0];
-    struct kgi_host host, other;
-    int ordinal;
-    const void *image;
 
-    if (!is_still_there(j) || !kgi_jit_current(&host, &p->ordinal) || !kgi_given_chosen(&g))
-        return;
-    kgi_given_force(&g, &host);
-    if (!kgi_given_source(&g, &host, &j->settings, &p->source) ||
-        !kgi_part_obtain(p, &g.whose, &host))
-        return;
-    j->part_count = 1;
-    image = assemble(j, kgi_jit_host_at(1, &other, &ordinal) ? 2 : 1);
-    if (image)
-        load_second(j, image, true);
+    if (!is_still_there(j) || !kgi_given_chosen(&g))
+        return false;
+    kgi_given_force(&g, host);
+    return kgi_given_source(&g, host, &j->settings, &p->source) &&
+           kgi_part_obtain(p, &g.whose, host);
 }
 
 static void first_use(struct kgi_jitted *j)
 {
-    CUdevice device;
-    bool current = !kgi_jit_driver.CtxGetDevice(&device), borrowed = !current && kgi_jit_borrow();
+    struct kgi_whose whose = {j->library, j->built_by};
+    struct kgi_host host, other;
+    const void *image;
+    int ordinal;
+    bool borrowed;
 
-    kgi_tell_note(&(struct kgi_whose){j->library, j->built_by},
-                  current    ? "first used with a current context"
-                  : borrowed ? "first used where the primary context is not current"
-                             : "first used without a context");
-    if (current || borrowed)
-        compile_first(j);
+    if (!find_host(&host, &j->parts[0].ordinal, &borrowed)) {
+        kgi_tell_note(&whose, "first used without a context");
+        j->owed = true;
+    } else {
+        kgi_tell_note(&whose, borrowed ? "first used where the primary context is not current"
+                                       : "first used where it can be compiled");
+        if (obtain(j, &j->parts[0], &host)) {
+            j->part_count = 1;
+            image = assemble(j, kgi_jit_host_at(1, &other, &ordinal) ? 2 : 1);
+            if (image)
+                load_second(j, image, true);
+        }
+    }
+    if (j->empty && !j->second && is_still_there(j))
+        load_second(j, j->original.at, false);
     if (borrowed)
         kgi_jit_return();
+}
+
+/* A library that was first used before there was a context (cudart 13 asks so for managed variables)
+ * belongs to the driver's JIT in this process: its variables have addresses. The next one finds it. */
+static void pay(struct kgi_jitted *j)
+{
+    struct kgi_part *p = kgi_pages_get(sizeof *p);
+    struct kgi_host host;
+
+    if (p && kgi_jit_current(&host, &p->ordinal) && atomic_exchange(&j->owed, false)) {
+        kgi_tell_note(&(struct kgi_whose){j->library, j->built_by},
+                      "compiled for the next process: the driver had to compile it before a context "
+                      "was there");
+        obtain(j, p, &host);
+        kgi_part_free(p);
+    }
+    kgi_pages_put(p, sizeof *p);
 }
 
 static void nap(void)
@@ -402,6 +491,8 @@ CUlibrary kgi_jit_used(CUlibrary library)
             break;
         }
     }
+    if (KGI_UNLIKELY(atomic_load_explicit(&j->owed, memory_order_relaxed)) && state == SETTLED)
+        pay(j);
     errno = saved;
     return atomic_load_explicit(&j->redirected, memory_order_acquire) ? j->second : library;
 }
@@ -420,10 +511,12 @@ static void go_back(struct kgi_jitted *j, int result)
 {
     refuse_all(j, result);
     j->ours = false;
-    if (j->second) /* the first one holds the original */
+    if (j->second && !j->empty) { /* the first one holds the original */
         atomic_store_explicit(&j->redirected, false, memory_order_release);
-    else if (is_still_there(j))
+    } else if (is_still_there(j)) {
+        j->refused = j->second;
         load_second(j, j->original.at, false);
+    }
 }
 
 bool kgi_jit_failed(CUlibrary library, int result)
@@ -456,6 +549,14 @@ CUlibrary kgi_jit_known(CUlibrary library)
     return j ? j->handle : library;
 }
 
+static void forget_second(CUlibrary second)
+{
+    if (!second)
+        return;
+    kgi_handle_drop(second);
+    kgi_jit_driver.LibraryUnload(second);
+}
+
 struct kgi_jitted *kgi_jit_unload(CUlibrary library)
 {
     struct kgi_jitted *j = record_of(library);
@@ -467,10 +568,10 @@ struct kgi_jitted *kgi_jit_unload(CUlibrary library)
     kgi_map_set(&by_library, (uintptr_t)library, 0);
     if (j->second)
         kgi_map_set(&by_second, (uintptr_t)j->second, 0);
+    if (j->refused)
+        kgi_map_set(&by_second, (uintptr_t)j->refused, 0);
     kgi_unlock(&lock);
-    if (j->second) {
-        kgi_handle_drop(j->second);
-        kgi_jit_driver.LibraryUnload(j->second);
-    }
+    forget_second(j->second);
+    forget_second(j->refused);
     return j;
 }

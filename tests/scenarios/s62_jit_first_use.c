@@ -1,7 +1,8 @@
 /*
  * A library that is loaded while no context is current. Where the primary one is there it is lent for the
- * compilation; else that waits for the first use. Many threads want it at once: it is compiled once, and
- * all get kernels of the same library, whose handle is the program's own.
+ * compilation; else that waits for the first use; and where there is none at that either, the driver
+ * compiles, and the cache is filled for the next process as soon as there is one. Many threads want the
+ * library at once: it is compiled once, and all get kernels of the same one, whose handle is the program's.
  * link: -l:libcuda.so.1 -lpthread
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_LOG=info TMP/cache
  */
@@ -61,6 +62,11 @@ int main(int argc, char **argv)
         again(argv, argv[argc - 1], "never a context");
         again(argv, argv[argc - 1], "a context that is not current");
         clean(argv[argc - 1]);
+        for (int i = 0; i < 2; i++) {
+            mkdir(argv[argc - 1], 0700);
+            again(argv, argv[argc - 1], "a context after the first use");
+        }
+        clean(argv[argc - 1]);
         mkdir(argv[argc - 1], 0700);
         for (int i = 0; i < 2; i++)
             again(argv, argv[argc - 1], i ? "warm" : "cold");
@@ -79,8 +85,13 @@ int main(int argc, char **argv)
         if (strcmp(argv[2], "cold") == 0 || strcmp(argv[2], "warm") == 0) {
             CALL(cuDevicePrimaryCtxRetain, &context, device);
             use();
-        } else
+        } else {
             CALL(cuLibraryGetKernel, &kernel, library, KERNEL);
+            if (strcmp(argv[2], "a context after the first use") == 0) {
+                CALL(cuDevicePrimaryCtxRetain, &context, device);
+                use();
+            }
+        }
         CALL(cuLibraryUnload, library);
     }
     return 0;

@@ -36,6 +36,30 @@ static void pieces(void **state)
     assert_null(kgi_pages_get(0));
 }
 
+/* Blocks come back, in whatever order: zeroed, and to one owner each. */
+static void blocks(void **state)
+{
+    static const size_t sizes[] = {1, PAGE, PAGE + 1, 3 * PAGE, 8 * PAGE, 8 * PAGE + 1, 100 * PAGE};
+    unsigned char *held[KGI_COUNT(sizes)][3];
+
+    (void)state;
+    for (int round = 0; round < 4; round++)
+        for (size_t s = 0; s < KGI_COUNT(sizes); s++) {
+            for (size_t i = 0; i < 3; i++) {
+                unsigned char *p = held[s][i] = kgi_pages_get(sizes[s]);
+
+                assert_int_equal((uintptr_t)p % PAGE, 0);
+                for (size_t at = 0; at < sizes[s]; at++)
+                    assert_int_equal(p[at], 0);
+                memset(p, 0xff, sizes[s]);
+                assert_true(i == 0 || p != held[s][i - 1]);
+                assert_true(i <= 1 || p != held[s][0]);
+            }
+            for (size_t i = 0; i < 3; i++)
+                kgi_pages_put(held[s][i], sizes[s]);
+        }
+}
+
 /* Each thread fills its pieces with its own number: who overlaps is seen. */
 static void *take(void *number)
 {
@@ -46,6 +70,15 @@ static void *take(void *number)
     for (size_t i = 0; i < PIECES; i++) {
         size_t size = 1 + i * 7 % 1000;
 
+        unsigned char *block = kgi_pages_get(size);
+
+        for (size_t j = 0; j < size; j++)
+            if (block[j]++)
+                return "not zero";
+        for (size_t j = 0; j < size; j++)
+            if (block[j] != 1)
+                return "overlap";
+        kgi_pages_put(block, size);
         mine[i] = kgi_alloc(size);
         for (size_t j = 0; j < size; j++)
             if (mine[i][j])
@@ -92,7 +125,7 @@ static void no_memory(void **state)
         errno = 77;
         for (i = 0; i < 1000 && kgi_alloc(1024); i++)
             ;
-        _exit(i < 1000 && errno == 77 && !kgi_pages_get(1) ? 0 : 1);
+        _exit(i < 1000 && errno == 77 && !kgi_pages_get(100 * PAGE) ? 0 : 1);
     }
     waitpid(child, &status, 0);
     assert_int_equal(status, 0);
@@ -149,9 +182,9 @@ static void end_of_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces),       cmocka_unit_test(threads),
-        cmocka_unit_test(no_memory),    cmocka_unit_test(readable),
-        cmocka_unit_test(in_an_object), cmocka_unit_test(end_of_file),
+        cmocka_unit_test(pieces),    cmocka_unit_test(blocks),   cmocka_unit_test(threads),
+        cmocka_unit_test(no_memory), cmocka_unit_test(readable), cmocka_unit_test(in_an_object),
+        cmocka_unit_test(end_of_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
