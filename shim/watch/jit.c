@@ -441,6 +441,8 @@ static void first_use(struct kgi_jitted *j)
             image = assemble(j, kgi_jit_host_at(1, &other, &ordinal) ? 2 : 1);
             if (image)
                 load_second(j, image, true);
+        } else {
+            j->owed = !kgi_jit_current(&host, &ordinal);
         }
     }
     if (j->empty && !j->second && is_still_there(j))
@@ -449,8 +451,8 @@ static void first_use(struct kgi_jitted *j)
         kgi_jit_return();
 }
 
-/* A library that was first used before there was a context (cudart 13 asks so for managed variables)
- * belongs to the driver's JIT in this process: its variables have addresses. The next one finds it. */
+/* A library that was first used before its code could be had (cudart 13 asks for managed variables when
+ * there is no context) belongs to the driver's JIT in this process: its variables have addresses. The next one finds it. */
 static void pay(struct kgi_jitted *j)
 {
     struct kgi_part *p = kgi_pages_get(sizeof *p);
@@ -458,8 +460,7 @@ static void pay(struct kgi_jitted *j)
 
     if (p && kgi_jit_current(&host, &p->ordinal) && atomic_exchange(&j->owed, false)) {
         kgi_tell_note(&(struct kgi_whose){j->library, j->built_by},
-                      "compiled for the next process: the driver had to compile it before a context "
-                      "was there");
+                      "compiled for the next process: in this one the driver's code is in use");
         obtain(j, p, &host);
         kgi_part_free(p);
     }

@@ -246,16 +246,19 @@ static bool compile(struct kgi_part *p, const struct kgi_whose *w, const struct 
                     const char *why, bool by_ptxas)
 {
     int stored = 0;
+    long child;
     bool known;
 
     if (can_compile(p, host, by_ptxas, &known)) {
         kgi_tell_compile(w, &p->source, host, p->ordinal, why,
                          by_ptxas ? kgi_options()->ptxas : "the driver's JIT");
+        child = kgi_tell_waiting(&p->source);
         if (by_ptxas)
             kgi_compile_by_ptxas(kgi_options()->ptxas, &p->source, patience_ms(&p->source),
                                  &p->made);
         else
             kgi_compile_by_driver(&p->source, &p->made);
+        kgi_tell_waited(child, p->made.cost_ms);
         if (p->made.cubin.at && !is_readable(p, host)) {
             kgi_pages_put((void *)(uintptr_t)p->made.cubin.at, p->made.room);
             p->made.cubin = (struct kgi_bytes){NULL, 0};
@@ -278,8 +281,10 @@ static bool make(struct kgi_part *p, const struct kgi_whose *w, const struct kgi
                  const char *why)
 {
     bool by_ptxas = kgi_options()->ptxas[0], made = compile(p, w, host, why, by_ptxas);
+    struct kgi_host current;
+    int ordinal;
 
-    if (!made && by_ptxas && !p->source.too_new)
+    if (!made && by_ptxas && !p->source.too_new && kgi_jit_current(&current, &ordinal))
         made = compile(p, w, host, why, false);
     if (made)
         atomic_fetch_add_explicit(&kgi_jit_counts.spent_ms, p->made.cost_ms, memory_order_relaxed);

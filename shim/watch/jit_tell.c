@@ -3,7 +3,11 @@
  */
 #include "jit.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 struct kgi_jit_counts kgi_jit_counts;
 static struct kgi_lock lock;
@@ -112,6 +116,59 @@ void kgi_tell_compile(const struct kgi_whose *w, const struct kgi_source *s,
     tell("compile", KG201_WILL_JIT, w, host, ordinal, t.at);
 }
 
+/* ---- the wait
+ * ---------------------------------------------------------------------------------------- */
+
+#define DOT_WORTH ((uint64_t)64 << 10) /* bytes of PTX: about a tenth of a second */
+#define LONG_WAIT_MS 1000              /* whose end is told to who was told of its start */
+
+/* A dot a second, while the one thread that could say something waits for the compiler. From a child
+ * made as that of a ptxas is: no handler of the program runs, no signal at its end, gone with us. */
+static __attribute__((noreturn)) void write_dots(void)
+{
+    struct timespec second = {LONG_WAIT_MS / 1000, 0};
+
+    syscall(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, SIGKILL, 0, 0, 0);
+    for (;;) {
+        syscall(SYS_nanosleep, &second, NULL);
+        syscall(SYS_write, 2, ".", 1);
+    }
+}
+
+static bool on_terminal(void)
+{
+    const struct kgi_options *o = kgi_options();
+    char settings[256]; /* struct termios of the kernel */
+
+    return kgi_log_enabled(KGI_WARN) && !o->log_file[0] && !o->json &&
+           syscall(SYS_ioctl, 2, 0x5401 /* TCGETS */, settings) == 0;
+}
+
+long kgi_tell_waiting(const struct kgi_source *s)
+{
+    uint64_t all = ~(uint64_t)0, before = 0;
+    long child;
+
+    if (s->code.size < DOT_WORTH || !on_terminal())
+        return -1;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+    child = syscall(SYS_clone, 0, 0, 0, 0, 0);
+    if (child == 0)
+        write_dots();
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+    return child;
+}
+
+void kgi_tell_waited(long child, uint32_t ms)
+{
+    if (child <= 0)
+        return;
+    syscall(SYS_kill, child, SIGKILL);
+    syscall(SYS_wait4, child, NULL, 0x80000000u /* __WCLONE */, NULL);
+    if (ms >= LONG_WAIT_MS)
+        syscall(SYS_write, 2, "\n", 1);
+}
+
 /* What a compiler said, on one line. */
 static void add_words(struct kgi_text *t, const char *log)
 {
@@ -150,9 +207,10 @@ void kgi_tell_failed(const struct kgi_whose *w, const struct kgi_compiled *c, bo
 void kgi_tell_compiled(const struct kgi_whose *w, const struct kgi_compiled *c, int stored,
                        const struct kgi_host *host, int ordinal)
 {
+    bool slow = c->cost_ms >= LONG_WAIT_MS;
     KGI_TEXT(t, 512);
 
-    if (!(stored ? is_worth_a_line(w, LINE_FAILED) : kgi_log_enabled(KGI_INFO)))
+    if (!(stored ? is_worth_a_line(w, LINE_FAILED) : kgi_log_enabled(slow ? KGI_WARN : KGI_INFO)))
         return;
     add_name(&t, w);
     kgi_text_add(&t, ": compiled in %u.%u s to ", c->cost_ms / 1000, c->cost_ms / 100 % 10);
@@ -160,7 +218,7 @@ void kgi_tell_compiled(const struct kgi_whose *w, const struct kgi_compiled *c, 
     if (stored)
         kgi_text_add(&t, ", which could not be kept (error %d): the next process compiles it again",
                      -stored);
-    tell("compiled", stored ? KG202_CACHE_LOST : 0, w, host, ordinal, t.at);
+    tell("compiled", stored ? KG202_CACHE_LOST : slow ? KG201_WILL_JIT : 0, w, host, ordinal, t.at);
 }
 
 void kgi_tell_hit(const struct kgi_whose *w, const struct kgi_part *p, const struct kgi_host *host)

@@ -663,6 +663,7 @@ CUresult cuLinkComplete(CUlinkState link, void **out, size_t *size)
         if (fd < 0 || pread(fd, link->data, link->size, 0) != (ssize_t)link->size)
             abort();
         close(fd);
+        usleep((useconds_t)atoi(setting("KGFAKE_LINK_MS", "0")) * 1000);
     }
     /* What fits nothing links to an image without kernels, and that is no failure. */
     static char nothing[] = ".version 6.0\n.target sm_50\n.address_size 64\n";
