@@ -361,7 +361,7 @@ static void p15_the_sweep_takes_only_what_is_ours_and_old(void **state)
     assert_true(hits(&cache, &key));
 }
 
-/* ---- P17: whose it is. Two users: tests/cache/two_users.sh ---- */
+/* ---- P17: whose it is. Two users: jit_cache_system ---- */
 
 static void p17_what_is_not_a_plain_file_of_ours(void **state)
 {
