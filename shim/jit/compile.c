@@ -303,25 +303,35 @@ static bool add_number(struct job *j, const char *before, unsigned n)
     return add_word(j, word, (size_t)snprintf(word, sizeof word, "%s%u", before, n));
 }
 
-/* Options come out of a library: those that are known, and name no file. */
+/* Options come out of a library, as its build gave them to ptxas (-Xptxas; xformers': "-v -O2
+ * -allow-expensive-optimizations=true"): those of ptxas --help that name no file. */
 static bool is_harmless(const char *word, size_t length)
 {
     bool number = true; /* of an option before it */
-    static const char *const known[] = {"-g",
-                                        "--device-debug",
-                                        "--dont-merge-basicblocks",
-                                        "--return-at-end",
-                                        "-lineinfo",
-                                        "--generate-line-info",
-                                        "-maxrregcount",
-                                        "--maxrregcount",
-                                        "-O",
-                                        "--opt-level",
-                                        "-fmad",
-                                        "--fmad",
-                                        "-v",
-                                        "--verbose",
-                                        "-w"};
+    static const char *const known[] = {
+        "-g", "--device-debug",
+        "--dont-merge-basicblocks", "-no-bb-merge",
+        "--return-at-end", "-ret-end",
+        "-lineinfo", "--generate-line-info",
+        "-maxrregcount", "--maxrregcount",
+        "-O", "--opt-level",
+        "-fmad", "--fmad",
+        "-allow-expensive-optimizations", "--allow-expensive-optimizations",
+        "-dlcm", "--def-load-cache",
+        "-dscm", "--def-store-cache",
+        "-flcm", "--force-load-cache",
+        "-fscm", "--force-store-cache",
+        "-regUsageLevel", "--register-usage-level",
+        "-opt-fp-atomics", "--optimize-float-atomics",
+        "-disable-optimizer-consts", "--disable-optimizer-constants",
+        "-v", "--verbose",
+        "-w", "--disable-warnings",
+        "-warn-double-usage", "--warn-on-double-precision-use",
+        "-warn-lmem-usage", "--warn-on-local-memory-usage",
+        "-warn-spills", "--warn-on-spills",
+        "-suppress-stack-size-warning", "--suppress-stack-size-warning",
+        "true", "false", "ca", "cg", "cs", "cv", /* values, where they are words of their own */
+    };
     size_t name = length;
 
     for (size_t i = 0; i < length; i++) {

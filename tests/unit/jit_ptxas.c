@@ -50,9 +50,9 @@ static size_t descriptors(void)
 }
 
 /* Compiles the scenarios' PTX for sm_120; what a program may notice stays as it was. */
-static struct kgi_compiled compile(const char *ptxas, int timeout_ms)
+static struct kgi_compiled compile_file(const char *path, const char *ptxas, int timeout_ms)
 {
-    struct kgi_bytes image = kgi_file_map("tests/scenarios/jit/voxelize.compute_80.fatbin", SIZE_MAX);
+    struct kgi_bytes image = kgi_file_map(path, SIZE_MAX);
     struct kgi_host host = {.gpu = {120, 0}, .cuda_version = 13000};
     struct kgi_jit_settings limit = {.count = 1, .id = {0}, .value = {24}};
     struct kgi_compiled out = {.result = 0};
@@ -69,6 +69,27 @@ static struct kgi_compiled compile(const char *ptxas, int timeout_ms)
     assert_int_equal(errno, ECHILD);
     kgi_file_unmap(image);
     return out;
+}
+
+static struct kgi_compiled compile(const char *ptxas, int timeout_ms)
+{
+    return compile_file("tests/scenarios/jit/voxelize.compute_80.fatbin", ptxas, timeout_ms);
+}
+
+/* What a build told ptxas is told to this one too, but for what names a file. */
+static void stored_options(void **state)
+{
+    struct kgi_compiled c = compile_file(
+        "tests/scenarios/jit/voxelize.options.fatbin",
+        script("case \"$*\" in *' -v -O2 -allow-expensive-optimizations=true '*) ;; *) exit 9; esac\n"
+               "while [ \"$1\" != -o ]; do shift; done\n"
+               "exec /bin/cat tests/scenarios/jit/voxelize.sm_120.cubin >\"$2\""), 20000);
+
+    (void)state;
+    assert_int_equal(c.result, 0);
+    kgi_pages_put((void *)(uintptr_t)c.cubin.at, c.room);
+    c = compile_file("tests/scenarios/jit/voxelize.file.fatbin", script("echo started; exit 1"), 20000);
+    assert_non_null(strstr(c.log, "it was not asked"));
 }
 
 static void good(void **state)
@@ -155,7 +176,7 @@ static int clean(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(good), cmocka_unit_test(bad),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(good), cmocka_unit_test(stored_options), cmocka_unit_test(bad),
                                        cmocka_unit_test(version)};
 
     return cmocka_run_group_tests(tests, prepare, clean);

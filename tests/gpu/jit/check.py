@@ -400,6 +400,14 @@ def bench():
             bar(name + "/warm-driver", m["d"], m["b"] / 4, "a quarter of (b)")
             bar(name + "/warm-cubin", m["d"], m["e"] * 1.5, "1.5 x (e)")
             bar(name + "/cold", m["c"], m["a"] * 1.05, "(a) + 5 %")
+    for fatbin in sorted(f for f in os.listdir(JIT) if f.startswith("real_") and f.endswith(".fatbin")):
+        path = os.path.join(JIT, fatbin)
+        for mode in ("LAZY", "EAGER"):
+            m = ways([first, "library", path], [first, "library", path[:-6] + "cubin"], mode, 1, 5, fatbin)
+            name = f"bench/{fatbin[:-7]}/{mode}"
+            bar(name + "/warm-driver", m["d"], m["b"] / 4, "a quarter of (b)")
+            bar(name + "/warm-cubin", m["d"], m["e"] * 1.5, "1.5 x (e)")
+            bar(name + "/cold", m["c"], m["a"] * 1.05, "(a) + 5 %")
     parts, code = os.path.join(JIT, "parts"), os.path.join(JIT, "parts_code")
     # Eager loading happens while the context is made: then that belongs to the time.
     for mode, what in (("LAZY", "total_ms"), ("EAGER", "whole_ms")):

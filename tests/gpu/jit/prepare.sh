@@ -1,7 +1,7 @@
 #!/bin/bash
 # Prepares build-gpu/jit/ for check.sh and bench.sh: device code as PTX alone, programs, and a cache that
 # kguard warm fills. Needs nvcc 13, the runtimes that tests/gpu/prepare.sh put into build-gpu/cudart, and
-# build/kguard (or KGUARD=path).
+# build/kguard (or KGUARD=path). REAL=file: also the PTX of a real library, xformers' _C.so.
 set -eu
 cd "$(dirname "$0")/../../.."
 root=$PWD
@@ -59,6 +59,19 @@ parts parts_code "-gencode arch=compute_90,code=sm_90"
 (cd "$root" && gcc -std=gnu11 $flags -D_GNU_SOURCE -Iinclude -Ishim "$here/split.c" shim/base/[!s]*.c \
     shim/code/*.c shim/rules/*.c shim/jit/*.c -l:liblz4.a -l:libzstd.a -l:libmd.a -l:libsupc++.a \
     -o "$out/split")
+# PTX of a real library, and what ptxas makes of it: the payload of the entry.
+if [ -n "${REAL-}" ]; then
+    python3 "$here/real.py" "$REAL" .
+    for fatbin in real_*.fatbin; do
+        "${KGUARD:-$root/build/kguard}" warm --target sm_90 --cache "$work/$fatbin.cache" "$fatbin"
+        python3 - "$work/$fatbin.cache" "${fatbin%.fatbin}.cubin" <<'P'
+import glob, struct, sys
+entry = open(glob.glob(sys.argv[1] + "/??/*")[0], "rb").read()
+start, size = struct.unpack_from("<I", entry, 12)[0], struct.unpack_from("<Q", entry, 48)[0]
+open(sys.argv[2], "wb").write(entry[start:start + size])
+P
+    done
+fi
 # A cache filled here, where there is no GPU.
 rm -rf warm
 "${KGUARD:-$root/build/kguard}" warm --target sm_90 --cache warm big.fatbin device.ptx parts values-*
