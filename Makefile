@@ -58,7 +58,7 @@ $(OBJDIR)/libkguard.so: $(OBJ) $(OBJDIR)/libkguard.map
 	$(if $(V),,@echo "  LD    $@")
 	$(Q)$(CC) -shared -o $@ $(OBJ) $(SAN_FLAGS) $(LDFLAGS) \
 	    -Wl,--version-script=$(OBJDIR)/libkguard.map -Wl,-z,defs -Wl,-z,nodelete -Wl,-z,now \
-	    -Wl,-z,relro -Wl,-Bsymbolic -Wl,--as-needed -Wl,--exclude-libs,ALL -Wl,-soname,libkguard.so \
+	    -Wl,-z,relro -Wl,-z,noseparate-code -Wl,-Bsymbolic -Wl,--as-needed -Wl,--exclude-libs,ALL -Wl,-soname,libkguard.so \
 	    -nostdlib $(STATIC_LIBS) $(SAN_LIBS) -lgcc -lc
 
 # Static, PIC archives; each is decided by the gates in tests/gates.

@@ -8,17 +8,12 @@
 
 #include "kg_cuda.h"
 
-static _Atomic bool ready;
+_Atomic bool kgi_machine_known_ready;
 static struct kgi_machine *_Atomic machine;
 
 void kgi_machine_ready(void)
 {
-    atomic_store_explicit(&ready, true, memory_order_release);
-}
-
-bool kgi_machine_is_ready(void)
-{
-    return atomic_load_explicit(&ready, memory_order_acquire);
+    atomic_store_explicit(&kgi_machine_known_ready, true, memory_order_release);
 }
 
 /* The functions come from libcuda's own table: what is asked here must not pass our own doors. */

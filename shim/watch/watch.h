@@ -113,7 +113,11 @@ struct kgi_machine {
 
 /* The driver is initialised: device facts may be asked for from now on. */
 void kgi_machine_ready(void);
-bool kgi_machine_is_ready(void);
+extern _Atomic bool kgi_machine_known_ready;
+static inline bool kgi_machine_is_ready(void)
+{
+    return atomic_load_explicit(&kgi_machine_known_ready, memory_order_acquire);
+}
 /* The facts, asked for once; NULL before kgi_machine_ready or when the driver does not answer. */
 const struct kgi_machine *kgi_machine(void);
 /* The calling thread's current device, 0 when there is none. Calls the driver: failures only. */
