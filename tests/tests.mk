@@ -86,7 +86,7 @@ FUZZ_REPLAY := $(FUZZ:%=$(OBJDIR)/fuzz/replay_%)
 # The command's tests start other programs and compilers under it: they judge what is shipped; its code
 # runs sanitized in the unit tests.
 CLI_TESTS := $(if $(SAN),,tests/cli/golden.sh $(wildcard tests/cli/*_test.py))
-check-built: all fake scenarios $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY)
+check-built: all fake $(OBJDIR)/soak scenarios $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY)
 	@OBJDIR=$(abspath $(OBJDIR)) SAN=$(SAN) CC=$(CC) STRICT=$(STRICT) tests/run.sh \
 	    $(GATES) $(FAKE_TESTS) $(CLI_TESTS) $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY) $(SCENARIOS)
 

@@ -155,6 +155,8 @@ extern __thread uintptr_t kgi_thread_word __attribute__((visibility("hidden")));
 /* Zero-initialised. One writer at a time (the owner's lock); readers need none. Key 0 is refused. */
 struct kgi_map {
     struct kgi_map_table *_Atomic table;
+    _Atomic unsigned turn;       /* how many tables there were */
+    struct kgi_map_table *spare; /* the last one, to be used again */
 };
 /* The value of key, 0 when absent. */
 uint64_t kgi_map_get(const struct kgi_map *map, uint64_t key);

@@ -1,8 +1,10 @@
 /*
  * Open addressing, linear probing, powers of two. A slot's key is written once and never changes
- * while the table lives; removing sets the value to 0 and leaves the key. So a reader that finds
- * its key needs no second look, whatever a writer does meanwhile. A table that fills up is replaced
- * by one without the removed keys; the old one stays where it is, for readers still inside it.
+ * while the table is the map's; removing sets the value to 0 and leaves the key. So a reader that
+ * finds its key needs no lock, whatever a writer does meanwhile. A table that fills up is replaced by
+ * one without the removed keys. The old one waits to be the next, so that a process which loads and
+ * unloads for a year stays as it is: a reader still inside it sees by the turn, which was changed before
+ * anything in that table is, that it has to look again.
  */
 #include "base.h"
 
@@ -39,13 +41,18 @@ static struct slot *find(struct kgi_map_table *table, uint64_t key)
 
 uint64_t kgi_map_get(const struct kgi_map *map, uint64_t key)
 {
-    struct kgi_map_table *table = atomic_load_explicit(&map->table, memory_order_acquire);
-    struct slot *slot = table && key ? find(table, key) : NULL;
+    for (;;) {
+        unsigned turn = atomic_load_explicit(&map->turn, memory_order_acquire);
+        struct kgi_map_table *table = atomic_load_explicit(&map->table, memory_order_acquire);
+        struct slot *slot = table && key ? find(table, key) : NULL;
+        uint64_t value = 0;
 
-    /* The slot may be an empty one that is just being filled for another key. */
-    if (!slot || atomic_load_explicit(&slot->key, memory_order_acquire) != key)
-        return 0;
-    return atomic_load_explicit(&slot->value, memory_order_acquire);
+        /* The slot may be an empty one that is just being filled for another key. */
+        if (slot && atomic_load_explicit(&slot->key, memory_order_acquire) == key)
+            value = atomic_load_explicit(&slot->value, memory_order_acquire);
+        if (atomic_load_explicit(&map->turn, memory_order_relaxed) == turn)
+            return value;
+    }
 }
 
 static struct kgi_map_table *table_new(size_t size)
@@ -57,6 +64,16 @@ static struct kgi_map_table *table_new(size_t size)
     return table;
 }
 
+/* A reader from two turns ago may still be in it. */
+static void clear(struct kgi_map_table *table)
+{
+    table->used = 0;
+    for (size_t i = 0; i <= table->mask; i++) {
+        atomic_store_explicit(&table->slots[i].key, 0, memory_order_release);
+        atomic_store_explicit(&table->slots[i].value, 0, memory_order_release);
+    }
+}
+
 /* The value first: who sees the key sees a value. */
 static void fill(struct kgi_map_table *table, struct slot *slot, uint64_t key, uint64_t value)
 {
@@ -65,17 +82,22 @@ static void fill(struct kgi_map_table *table, struct slot *slot, uint64_t key, u
     atomic_store_explicit(&slot->key, key, memory_order_release);
 }
 
-/* A copy of what is still there, at most a third full; NULL when there is no memory. */
-static struct kgi_map_table *rebuilt(struct kgi_map_table *old)
+/* A copy of what is still there, at most a third full and never smaller than before, in the table that
+ * waits or, where the map has grown, in a new one; NULL when there is no memory. */
+static struct kgi_map_table *rebuilt(struct kgi_map *map, struct kgi_map_table *old)
 {
-    size_t alive = 0, size = FIRST_SIZE;
-    struct kgi_map_table *table;
+    size_t alive = 0, size = old ? old->mask + 1 : FIRST_SIZE;
+    struct kgi_map_table *table = map->spare;
 
     for (size_t i = 0; old && i <= old->mask; i++)
         alive += atomic_load_explicit(&old->slots[i].value, memory_order_relaxed) != 0;
     while (size < 3 * (alive + 1))
         size *= 2;
-    table = table_new(size);
+    map->spare = NULL;
+    if (!table || table->mask != size - 1)
+        table = table_new(size);
+    else
+        clear(table);
     for (size_t i = 0; table && old && i <= old->mask; i++) {
         uint64_t key = atomic_load_explicit(&old->slots[i].key, memory_order_relaxed);
         uint64_t value = atomic_load_explicit(&old->slots[i].value, memory_order_relaxed);
@@ -100,11 +122,15 @@ int kgi_map_set(struct kgi_map *map, uint64_t key, uint64_t value)
     if (!value)
         return 0;
     if (!table || table->used * 3 >= (table->mask + 1) * 2) {
-        table = rebuilt(table);
+        struct kgi_map_table *old = table;
+
+        table = rebuilt(map, old);
         if (!table)
             return -ENOMEM;
         fill(table, find(table, key), key, value);
         atomic_store_explicit(&map->table, table, memory_order_release);
+        atomic_fetch_add_explicit(&map->turn, 1, memory_order_release);
+        map->spare = old; /* last: a child forked before this has one table less, not one twice */
         return 0;
     }
     fill(table, slot, key, value);

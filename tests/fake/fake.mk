@@ -47,6 +47,11 @@ $(eval $(call FAKE_RUNTIME_RULE,11,libcudart.so.11.0))
 $(eval $(call FAKE_RUNTIME_RULE,12,libcudart.so.12))
 $(eval $(call FAKE_RUNTIME_RULE,13,libcudart.so.13))
 
+# The soak (tests/gpu/soak), which runs here for seconds and on a GPU for minutes.
+$(OBJDIR)/soak: tests/gpu/soak/soak.c include/kg_cuda.h | fake
+	@mkdir -p $(@D)
+	$(Q)$(FAKE_CC) -Wno-missing-prototypes -o $@ $< -L$(FAKE) -l:libcuda.so.1 -lpthread -ldl
+
 # What make check runs of this; the comparison with cuda.h only where there is one.
-FAKE_TESTS := $(if $(SAN),,tests/fake/replay.sh \
+FAKE_TESTS := $(if $(SAN),,tests/fake/replay.sh tests/gpu/soak/over_fake.sh \
     $(if $(wildcard /usr/local/cuda/include/cuda.h),tests/fake/cuda_h.sh))

@@ -142,6 +142,8 @@ driver LINK link "-L$cuda/lib64/stubs -lcuda"
 driver DLSYM dlsym ""
 driver GPA gpa ""
 driver ENTRY entry "$(shared_of 13.0) -Wl,-rpath,\$ORIGIN/../cudart/13.0"
+gcc $flags -D_GNU_SOURCE -Wno-format-truncation "-I$root/include" "$root/tests/gpu/soak/soak.c" -o soak "-L$cuda/lib64/stubs" -lcuda \
+    $system
 bench=$root/tests/bench
 object="-D_GNU_SOURCE -I$root/shim $root/shim/base/object.c $root/shim/base/memory.c"
 $nvcc -fatbin $good -o "$out/fat/null.fatbin" "$bench/gpu_null.cu"

@@ -29,7 +29,7 @@ static uint64_t key_of(uint64_t i)
 
 static void small(void **state)
 {
-    struct kgi_map map = {NULL};
+    struct kgi_map map = {0};
 
     (void)state;
     assert_int_equal(kgi_map_get(&map, 7), 0);
@@ -47,7 +47,7 @@ static void small(void **state)
 static void model(void **state)
 {
     static uint64_t expected[KEYS];
-    struct kgi_map map = {NULL};
+    struct kgi_map map = {0};
 
     (void)state;
     for (int turn = 0; turn < 400000; turn++) {
@@ -60,6 +60,33 @@ static void model(void **state)
     }
     for (uint64_t i = 0; i < KEYS; i++)
         assert_true(kgi_map_get(&map, key_of(i)) == expected[i]);
+}
+
+/* Handles come and go and are never the same again: what the map takes does not grow with them. */
+static void the_same_room(void **state)
+{
+    struct kgi_map map = {0};
+    const void *seen[4] = {NULL};
+    size_t tables = 0;
+
+    (void)state;
+    for (uint64_t i = 0; i < 100000; i++) {
+        const void *table;
+        size_t at = 0;
+
+        assert_int_equal(kgi_map_set(&map, key_of(i), 1), 0);
+        if (i >= 10)
+            assert_int_equal(kgi_map_set(&map, key_of(i - 10), 0), 0);
+        table = atomic_load(&map.table);
+        while (at < tables && seen[at] != table)
+            at++;
+        assert_true(at < 4);
+        seen[at] = table;
+        tables += at == tables;
+    }
+    assert_int_equal(tables, 2);
+    assert_int_equal(kgi_map_get(&map, key_of(99990)), 1);
+    assert_int_equal(kgi_map_get(&map, key_of(99989)), 0);
 }
 
 /* Values tell their key, so that a reader sees a value of another. */
@@ -103,6 +130,47 @@ static void readers_beside_a_writer(void **state)
         kgi_map_set(&shared, key_of(i), turn % 4 ? (i + 1) << 8 | (turn & 0xff) : 0);
     }
     atomic_store(&stop, true);
+    for (int i = 0; i < 3; i++) {
+        void *trouble;
+
+        pthread_join(threads[i], &trouble);
+        if (trouble)
+            fail_msg("%s", (const char *)trouble);
+    }
+}
+
+/* The same with handles that are never the same again: a table is emptied and filled again under its
+ * readers every few loads. */
+static struct kgi_map churned;
+static _Atomic bool churned_enough;
+
+static void *steady_reader(void *context)
+{
+    pthread_barrier_wait(context);
+    while (!atomic_load_explicit(&churned_enough, memory_order_relaxed))
+        for (uint64_t i = 0; i < 10; i++)
+            if (kgi_map_get(&churned, key_of(i)) != i + 1)
+                return "a key that is always there was not";
+    return NULL;
+}
+
+static void tables_used_again(void **state)
+{
+    pthread_barrier_t start;
+    pthread_t threads[3];
+
+    (void)state;
+    pthread_barrier_init(&start, NULL, 4);
+    for (uint64_t i = 0; i < 10; i++)
+        kgi_map_set(&churned, key_of(i), i + 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, steady_reader, &start), 0);
+    pthread_barrier_wait(&start);
+    for (uint64_t i = 10; i < 3000000; i++) {
+        kgi_map_set(&churned, key_of(i), 1);
+        kgi_map_set(&churned, key_of(i), 0);
+    }
+    atomic_store(&churned_enough, true);
     for (int i = 0; i < 3; i++) {
         void *trouble;
 
@@ -156,7 +224,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small),
         cmocka_unit_test(model),
+        cmocka_unit_test(the_same_room),
         cmocka_unit_test(readers_beside_a_writer),
+        cmocka_unit_test(tables_used_again),
         cmocka_unit_test(absent_stays_absent),
     };
 
