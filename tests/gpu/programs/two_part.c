@@ -3,10 +3,12 @@
  * cudart version. TAG tells the halves' kernels apart: part12_bad, part13_bad.
  */
 #include <cuda_runtime_api.h>
+#include <stdlib.h>
 #include "embed.h"
 
 void **__cudaRegisterFatBinary(void *wrapper);
 void __cudaRegisterFatBinaryEnd(void **handle);
+void __cudaUnregisterFatBinary(void **handle);
 void __cudaRegisterFunction(void **handle, const char *host, char *device, const char *name,
                             int thread_limit, uint3 *tid, uint3 *bid, dim3 *block, dim3 *grid,
                             int *warp);
@@ -24,16 +26,26 @@ static void bad(void)
     __asm__ volatile("" ::: "memory");
 }
 
+static void **handles[2];
+
+static void unregister_all(void)
+{
+    __cudaUnregisterFatBinary(handles[0]);
+    __cudaUnregisterFatBinary(handles[1]);
+}
+
+/* With atexit, as nvcc's host code does: in a library that means at its dlclose. */
 __attribute__((constructor)) static void register_all(void)
 {
-    void **handle = __cudaRegisterFatBinary(&good_wrapper);
+    void **handle = handles[0] = __cudaRegisterFatBinary(&good_wrapper);
     __cudaRegisterFunction(handle, (const char *)scale, (char *)"_Z12scale_kernelPfi",
                            "_Z12scale_kernelPfi", -1, 0, 0, 0, 0, 0);
     __cudaRegisterFatBinaryEnd(handle);
-    handle = __cudaRegisterFatBinary(&bad_wrapper);
+    handle = handles[1] = __cudaRegisterFatBinary(&bad_wrapper);
     __cudaRegisterFunction(handle, (const char *)bad, (char *)BAD_KERNEL, BAD_KERNEL, -1, 0, 0, 0, 0,
                            0);
     __cudaRegisterFatBinaryEnd(handle);
+    atexit(unregister_all);
 }
 
 /* Compiled to tail calls: the runtime's return address is in the caller's object, not here. */

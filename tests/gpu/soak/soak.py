@@ -75,9 +75,9 @@ def result(run):
 
 def quarters(rows, column):
     """Medians of the second and the last quarter: the first is for warming up."""
-    values = [int(row[column]) for row in rows if row[0] == "rss"]
-    part = max(1, len(values) // 4)
-    return statistics.median(values[part:2 * part]), statistics.median(values[-part:])
+    values = [int(row[column]) for row in rows if row[0] == "rss"] or [0]
+    part = len(values) // 4
+    return statistics.median(values[part:2 * part] or values), statistics.median(values[-part:] or values)
 
 
 lines = []
@@ -99,7 +99,7 @@ grown, done = {}, {}
 for name in runs:
     (early, late), (files, files_late) = quarters(rows[name], 2), quarters(rows[name], 3)
     grown[name] = late - early
-    done[name] = max(1, sum(map(int, rows[name][-1][2:4]))) if rows[name] else 1
+    done[name] = max(1, sum(map(int, rows[name][-1][2:4]))) if rows[name][-1:] and len(rows[name][-1]) == 6 else 1
     tell(files_late <= files + 2, f"{name}: open files {files:g} early, {files_late:g} late")
     print(f"   {name}: resident {early / 1024:.1f} MiB in the second quarter, {late / 1024:.1f} in the last")
 # A driver may keep something of each load; what is asked is that the library adds nothing to it.

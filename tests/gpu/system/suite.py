@@ -1,0 +1,43 @@
+"""A part of Numba-CUDA's own test suite, as it is installed: one line "OUTCOME TEST" for each test.
+
+    suite.py OUT PART PARTS MODULE...        every PARTS-th module, from PART on
+"""
+import importlib
+import sys
+import unittest
+
+out = open(sys.argv[1], "w")
+part, parts = int(sys.argv[2]), int(sys.argv[3])
+
+
+class Result(unittest.TestResult):
+    def note(self, outcome, test):
+        print(outcome, test.id(), file=out, flush=True)
+
+    def addSuccess(self, test):
+        self.note("passed", test)
+
+    def addFailure(self, test, error):
+        self.note("failed", test)
+
+    def addError(self, test, error):
+        self.note("error", test)
+
+    def addSkip(self, test, reason):
+        self.note("skipped", test)
+
+    def addExpectedFailure(self, test, error):
+        self.note("xfailed", test)
+
+    def addUnexpectedSuccess(self, test):
+        self.note("xpassed", test)
+
+
+for name in sys.argv[4:][part::parts]:
+    try:
+        module = importlib.import_module("numba.cuda.tests." + name)
+    except ImportError as error:
+        print("missing", name, str(error).replace("\n", " ")[:80], file=out, flush=True)
+        continue
+    unittest.defaultTestLoader.loadTestsFromModule(module).run(Result())
+print("end", part, file=out, flush=True)
