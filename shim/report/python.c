@@ -10,9 +10,10 @@
  *       File "/home/u/mesh.py", line 88 in mesh2index
  *
  * The others hide it, so the frames are walked here, to the same lines. 3.9 and 3.10 have them in
- * structures of public headers. 3.13 says at the head of _PyRuntime where things lie
- * (_Py_DebugOffsets, made for debuggers). 3.14 says so in another order: no frame is named there.
- * Every word is checked before it is read, and a frame counts only if its code is a code object.
+ * structures of public headers. From 3.13 on the head of _PyRuntime says where things lie
+ * (_Py_DebugOffsets, made for debuggers), in another order in each version: one that is not known here
+ * is said to be unreadable. Every word is checked before it is read, and a frame counts only if its
+ * code is a code object.
  *
  * The thread state comes from PyGILState_GetThisThreadState(), which reads one thread-local slot
  * and gives NULL for a thread that Python does not know. Whether the GIL is held does not matter:
@@ -95,46 +96,55 @@ struct layout {
     uint64_t thread_frame;
     uint64_t frame_previous, frame_code;
     uint64_t code_file, code_name;
-    uint64_t string_state, string_ascii, string_wide; /* flags; text if ASCII; text if not */
+    uint64_t object_type;
+    uint64_t string_state, string_length, string_ascii, string_wide; /* text if ASCII; text if not */
+    unsigned string_kind; /* the first bit of the kind in the state */
     int (*line_of)(void *frame);
 };
 
 /* Include/cpython/{pystate,frameobject,code,unicodeobject}.h: the same in 3.9 and 3.10. */
-static const struct layout layout_39 = {24, 24, 32, 104, 112, 32, 48, 72, NULL};
+static const struct layout layout_39 = {24, 24, 32, 104, 112, 8, 32, 16, 48, 72, 2, NULL};
 
-/* The head of _PyRuntime in 3.13, Include/internal/pycore_runtime.h. */
-struct offsets {
-    char cookie[8];
-    uint64_t version, free_threaded;
-    uint64_t runtime[3], interpreter[13];
-    struct {
-        uint64_t size, prev, next, interp, current_frame, rest[4];
-    } thread;
-    struct {
-        uint64_t size, previous, executable, rest[3];
-    } frame;
-    struct {
-        uint64_t size, filename, name, rest[7];
-    } code;
-    uint64_t others[2 + 4 + 3 + 3 + 3 + 2 + 3 + 3]; /* object, type, tuple ... bytes */
-    struct {
-        uint64_t size, state, length, ascii_size;
-    } string;
+/* _Py_DebugOffsets: which of its words say what. Include/internal/pycore_runtime.h of 3.13.5,
+ * pycore_debug_offsets.h of 3.14.10 and 3.15.2. */
+static const struct offsets {
+    unsigned version;
+    uint8_t thread_frame, frame_previous, frame_code, code_file, code_name, object_type;
+    uint8_t string_state, string_length, string_ascii, words;
+} offsets[] = {
+    {0x30d, 23, 29, 30, 35, 36, 45, 68, 69, 70, 73},
+    {0x30e, 26, 32, 33, 40, 41, 51, 78, 79, 80, 95},
+    {0x30f, 26, 40, 41, 48, 49, 59, 90, 91, 92, 111},
 };
 
-static bool layout_of_313(const struct python *python, struct layout *out)
+static bool layout_by_offsets(const struct python *python, struct layout *out)
 {
-    struct offsets o;
+    enum { COOKIE, VERSION, FREE_THREADED, LAST = 3 };
+    const uint64_t *head = python->runtime;
+    const struct offsets *o = offsets, *end = offsets + KGI_COUNT(offsets);
 
-    if (!python->runtime || kgi_mapped(python->runtime, sizeof o) < sizeof o)
+    if (!head || kgi_mapped(head, LAST * sizeof *head) < LAST * sizeof *head ||
+        memcmp(&head[COOKIE], "xdebugpy", 8) || (head[VERSION] >> 4 & 0xf) != 0xf) /* a release */
         return false;
-    memcpy(&o, python->runtime, sizeof o);
-    if (memcmp(o.cookie, "xdebugpy", 8) || o.version >> 16 != 0x30d || o.free_threaded)
+    while (o < end && o->version != head[VERSION] >> 16)
+        o++;
+    if (o == end || kgi_mapped(head, o->words * sizeof *head) < o->words * sizeof *head)
         return false;
-    *out = (struct layout){o.thread.current_frame, o.frame.previous,    o.frame.executable,
-                           o.code.filename,        o.code.name,         o.string.state,
-                           o.string.ascii_size,    o.string.ascii_size + 16,
-                           python->line_of_inner_frame};
+    *out = (struct layout){
+        .thread_frame = head[o->thread_frame],
+        .frame_previous = head[o->frame_previous],
+        .frame_code = head[o->frame_code],
+        .code_file = head[o->code_file],
+        .code_name = head[o->code_name],
+        .object_type = head[o->object_type],
+        .string_state = head[o->string_state],
+        .string_length = head[o->string_length],
+        .string_ascii = head[o->string_ascii],
+        .string_wide = head[o->string_ascii] + 16,
+        /* "interned" is a byte of its own in free-threaded builds since 3.14 */
+        .string_kind = head[FREE_THREADED] && o->version > 0x30d ? 8 : 2,
+        .line_of = python->line_of_inner_frame,
+    };
     return true;
 }
 
@@ -145,7 +155,7 @@ static bool find_layout(const struct python *python, struct layout *out)
     if (!strncmp(version, "3.9.", 4) || !strncmp(version, "3.10.", 5)) {
         *out = layout_39;
         out->line_of = python->line_of_frame;
-    } else if (!layout_of_313(python, out)) {
+    } else if (!layout_by_offsets(python, out)) {
         return false;
     }
     return out->line_of && python->code_type;
@@ -184,16 +194,16 @@ static void add_character(struct kgi_text *out, uint32_t c)
     kgi_text_add(out, "%s", c == '\n' ? "?" : bytes);
 }
 
-/* A str of CPython. Its flags are interned:2, kind:3 (bytes per character), compact:1, ascii:1; its
- * length comes after the object's head. The last 300 characters are enough of any path. */
+/* A str of CPython. Its flags are interned, kind:3 (bytes per character), compact:1, ascii:1. The last
+ * 300 characters are enough of any path. */
 static void add_string(struct kgi_text *out, const struct layout *l, uint64_t string)
 {
-    unsigned state = (unsigned)word(string, l->string_state), kind = state >> 2 & 7;
-    uint64_t length = word(string, 16), first = length > 300 ? length - 300 : 0;
-    uint64_t data = string + (state >> 6 & 1 ? l->string_ascii : l->string_wide) + first * kind;
+    unsigned state = (unsigned)word(string, l->string_state) >> l->string_kind, kind = state & 7;
+    uint64_t length = word(string, l->string_length), first = length > 300 ? length - 300 : 0;
+    uint64_t data = string + (state >> 4 & 1 ? l->string_ascii : l->string_wide) + first * kind;
     size_t size = (size_t)((length - first) * kind);
 
-    if (!(state >> 5 & 1) || (kind != 1 && kind != 2 && kind != 4) || length > 1 << 20 ||
+    if (!(state >> 3 & 1) || (kind != 1 && kind != 2 && kind != 4) || length > 1 << 20 ||
         kgi_mapped((const void *)(uintptr_t)data, size) < size)
         return;
     for (size_t at = 0; at < size; at += kind) {
@@ -204,20 +214,20 @@ static void add_string(struct kgi_text *out, const struct layout *l, uint64_t st
     }
 }
 
-static void dump_by_walking(const struct python *python, void *thread_state, struct kgi_text *out)
+static bool dump_by_walking(const struct python *python, void *thread_state, struct kgi_text *out)
 {
     struct layout l;
     uint64_t frame;
 
     if (!find_layout(python, &l))
-        return;
+        return false;
     frame = word((uintptr_t)thread_state, l.thread_frame);
     for (int i = 0; frame && i < MOST_WALKED; i++, frame = word(frame, l.frame_previous)) {
-        uint64_t code = word(frame, l.frame_code);
+        /* Since 3.14 the low bits say how it is referred to. */
+        uint64_t code = word(frame, l.frame_code) & ~(uint64_t)3;
 
-        /* Between 3.13's frames lie some of C, whose "code" is None. An object's type is its
-         * second word. */
-        if (word(code, 8) != (uintptr_t)python->code_type)
+        /* Between the frames since 3.13 lie some of C, whose "code" is None. */
+        if (word(code, l.object_type) != (uintptr_t)python->code_type)
             continue;
         kgi_text_add(out, "  File \"");
         add_string(out, &l, word(code, l.code_file));
@@ -225,6 +235,7 @@ static void dump_by_walking(const struct python *python, void *thread_state, str
         add_string(out, &l, word(code, l.code_name));
         kgi_text_add(out, "\n");
     }
+    return true;
 }
 
 /* ---- lines to text --------------------------------------------------------------------------- */
@@ -316,18 +327,20 @@ static size_t innermost(char *dump, struct frame *frames)
     return count;
 }
 
-static void dump(struct kgi_text *out)
+/* The version of an interpreter that is running and cannot be read, else NULL. */
+static const char *dump(struct kgi_text *out)
 {
     struct python python = {.dump = NULL};
     void *state;
 
     if (!kgi_object_each(find_python, &python))
-        return;
+        return NULL;
     state = python.this_thread_state();
     if (state && python.dump)
         dump_by_itself(&python, state, out);
-    else if (state)
-        dump_by_walking(&python, state, out);
+    else if (state && !dump_by_walking(&python, state, out))
+        return python.version ? python.version() : "?";
+    return NULL;
 }
 
 bool kgi_python_stack(char *out, size_t size)
@@ -335,18 +348,21 @@ bool kgi_python_stack(char *out, size_t size)
     struct kgi_text text = {out, size, 0, false}, dumped = {kgi_pages_get(DUMP_SIZE), DUMP_SIZE, 0,
                                                             false};
     struct frame frames[MOST_FRAMES];
+    const char *unread = NULL;
     int saved = errno;
     size_t count = 0;
 
     out[0] = 0;
     if (dumped.at) {
-        dump(&dumped);
+        unread = dump(&dumped);
         count = innermost(dumped.at, frames);
     }
+    if (unread)
+        kgi_text_add(&text, "(frames of Python %.*s cannot be read)", (int)strcspn(unread, " "), unread);
     for (size_t i = count; i-- > 0;)
         kgi_text_add(&text, "%s%s:%s in %s", text.length ? " > " : "", short_path(frames[i].file),
                      frames[i].line, frames[i].name);
     kgi_pages_put(dumped.at, DUMP_SIZE);
     errno = saved;
-    return count > 0;
+    return text.length > 0;
 }

@@ -98,8 +98,8 @@ size_t kgi_stack(struct kgi_frame *frames, size_t room, bool with_symbols);
 /* ---- python.c ------------------------------------------------------------------------------------- */
 
 /* The Python frames of this thread, outermost first: "run.py:42 in main > mesh.py:88 in f"; at most
- * the 6 innermost, paths shortened to their last two parts. False when there is no interpreter in
- * the process, or it cannot be read without running Python code or taking its locks. */
+ * the 6 innermost, paths shortened to their last two parts; or "(frames of Python 3.16.0 cannot be
+ * read)". False when there is no interpreter in the process, or this thread is none of its own. */
 bool kgi_python_stack(char *out, size_t size);
 
 /* ---- package.c ------------------------------------------------------------------------------------ */
