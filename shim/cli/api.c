@@ -145,7 +145,8 @@ int kg_verdict(const kg_file *file, const char *target, const char *driver, int 
 size_t kg_advice(const kg_file *file, const char *target, const char *driver, char *out,
                  size_t size)
 {
-    const struct kgi_installed installed = {file->package[0] ? file->package : NULL, NULL};
+    const struct kgi_installed installed = {
+        .package = file->package[0] ? file->package : NULL};
     struct kgi_file_verdict v;
     struct kgi_host host;
     char line[256] = "";

@@ -350,7 +350,7 @@ void kgi_scan_help(const struct kgi_scan *scan, size_t i, size_t j, char *out, s
 
     out[0] = 0;
     if (v->found < file->found_count)
-        kgi_advice(file->path, &(struct kgi_installed){file->package, file->torch},
+        kgi_advice(file->path, &(struct kgi_installed){file->package, file->torch, NULL},
                    file->found[v->found].codes, file->found[v->found].count, &host, &v->verdict,
                    out, size);
 }

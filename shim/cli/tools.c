@@ -19,7 +19,7 @@ struct report {
 static void tell(const struct report *r, const char *path, const char *package, int reason,
                  const char *text)
 {
-    const struct kgi_installed installed = {package, NULL};
+    const struct kgi_installed installed = {.package = package};
     const struct kgi_host host = {.gpu = r->target};
     const struct kgi_verdict verdict = {.answer = KGI_NONE, .reason = reason, .chosen = -1};
     char help[256];

@@ -433,12 +433,17 @@ static const char *file_of(const char *path)
 
 static void add_file(struct line *line, const struct facts *f)
 {
-    const char *file = file_of(f->library);
+    const char *file = file_of(f->library), *by = f->installed->loaded_by;
 
-    if (*file)
+    if (*file) {
         add_name(line, file, strlen(file));
-    else
+    } else if (by) {
+        add(line, "what ");
+        add_name(line, file_of(by), strlen(file_of(by)));
+        add(line, " loads");
+    } else {
         add(line, "the code");
+    }
 }
 
 /* "torchsparse" of .../site-packages/torchsparse-2.1.0-py3.10.egg/torchsparse/backend.so, "udf_ext"

@@ -107,9 +107,10 @@ const char *kgi_reason_text(int reason);
 /* ---- advice.c: what to do about it; the table is advice.tsv ------------------------------------------ */
 
 /* What is known to be installed, as "name version", or NULL: the package that the library belongs to,
- * and the PyTorch it is used with. Versions decide only where they are known. */
+ * and the PyTorch it is used with. Versions decide only where they are known. Of code that is no file's,
+ * the library that loads it, a path. */
 struct kgi_installed {
-    const char *package, *torch;
+    const char *package, *torch, *loaded_by;
 };
 /* Adds one fix line to out for this library (path or NULL), what is installed (NULL = not known) and
  * verdict; never longer than 200 bytes. Facts decide: nothing is advised that cannot help. */

@@ -314,7 +314,8 @@ void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel)
 {
     struct desk *desk = kgi_pages_get(sizeof *desk);
     struct kgi_verdict said = d->verdict;
-    struct kgi_installed installed = {NULL, NULL};
+    struct kgi_installed installed = {NULL, NULL, d->built_by};
+    size_t told = d->code_count;
 
     if (!desk) {
         kgi_tell(d);
@@ -331,7 +332,9 @@ void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel)
         d->stack = desk->stack;
     find_packages(d, desk, &installed);
     said.reason = d->reason; /* what the driver's own result decided */
-    kgi_advice(d->library, &installed, d->codes, d->code_count, &d->host, &said, desk->help,
+    if (d->broken && d->reason == KG104_UNREADABLE)
+        told = 0; /* what could be read of it is not what is wrong with it */
+    kgi_advice(d->library, &installed, d->codes, told, &d->host, &said, desk->help,
                sizeof desk->help);
     if (desk->help[0])
         d->help = desk->help;

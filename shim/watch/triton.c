@@ -75,7 +75,7 @@ static void tell(const char *ptxas, const char *library, const char *chosen_by, 
                               .library = ptxas,
                               .host = *host,
                               .ordinal = ordinal};
-    struct kgi_installed installed = {NULL, NULL};
+    struct kgi_installed installed = {.package = NULL};
     char package[192], help[256], says[128];
     KGI_TEXT(message, 768);
 

@@ -83,7 +83,9 @@ __attribute__((constructor)) static void read_environment(void)
 {
     sscanf(setting("KGFAKE_CC", "12.0"), "%d.%d", &machine.major, &machine.minor);
     machine.cuda = atoi(setting("KGFAKE_CUDA", FAKE_CUDA));
-    machine.isa = atoi(setting("KGFAKE_ISA", machine.cuda >= 13000 ? "90" : "87"));
+    machine.isa = atoi(setting("KGFAKE_ISA", machine.cuda >= 13000   ? "90"
+                                                : machine.cuda >= 12080 ? "87"
+                                                                        : "82"));
     machine.devices = atoi(setting("KGFAKE_DEVICES", "1"));
     snprintf(machine.name, sizeof machine.name, "%s",
              setting("KGFAKE_NAME", "NVIDIA GeForce RTX 5090"));

@@ -1,6 +1,6 @@
 # The fake driver and the fake runtimes: tests/fake/README.md.
 #   make fake       build/fake/libcuda.so.1 (570.26, CUDA 12.8), build/fake/580/libcuda.so.1 (580.65.06,
-#                   CUDA 13.0, with its log), libcudart.so.11.0 .12 .13, libcudart_static_11.a _12 _13
+#                   CUDA 13.0, with its log), build/fake/535/libcuda.so.1 (535.104.05, CUDA 12.2), libcudart.so.11.0 .12 .13, libcudart_static_11.a _12 _13
 FAKE := $(OBJDIR)/fake
 FAKE_TRACES := tests/recorded/driver-580.tsv
 FAKE_CC = $(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -Wno-unused-parameter -O2 -g -fPIC \
@@ -8,7 +8,7 @@ FAKE_CC = $(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -Wno-unused-parameter -O2 -g -f
 FAKE_DRIVER := tests/fake/cuda.c tests/fake/image.c tests/fake/trace.c
 
 .PHONY: fake
-fake: $(FAKE)/libcuda.so.1 $(FAKE)/580/libcuda.so.1
+fake: $(FAKE)/libcuda.so.1 $(FAKE)/580/libcuda.so.1 $(FAKE)/535/libcuda.so.1
 
 $(FAKE)/answers.h: tests/fake/answers.awk tests/fake/fake.h $(FAKE_TRACES)
 	@mkdir -p $(@D)
@@ -28,6 +28,7 @@ $(dir $(1))libcuda.so.1: $(1)
 endef
 $(eval $(call FAKE_DRIVER_RULE,$(FAKE)/libcuda.so.570.26,12080,))
 $(eval $(call FAKE_DRIVER_RULE,$(FAKE)/580/libcuda.so.580.65.06,13000,cuLo*;))
+$(eval $(call FAKE_DRIVER_RULE,$(FAKE)/535/libcuda.so.535.104.05,12020,))
 
 # fake_runtime: version, name
 define FAKE_RUNTIME_RULE

@@ -10,7 +10,7 @@ HEAD = """# A broken stack and its cure
 The stack this project was asked for: PyTorch 2.5.1, torchvision 0.20.1, xformers 0.0.29.post1, triton 3.1.0, and the extensions
 torchsparse, flash-attn and udf_ext, on an RTX 5090 (sm_120). Its user checks four things: the container starts; torch and the
 extensions import; the GPU is recognised without a warning; a run goes through. Here is what `kguard scan` and `kguard run` say
-of it, broken and cured, as it was printed; what is left out is said so. Made by `make stack` from the recordings.
+of it, broken and cured, as it was printed; what is left out is said so. Made by `make documents` from the recordings.
 """
 WHEELS = """## The wheels
 

@@ -103,7 +103,7 @@ static void fatbins_are_read_as_cuobjdump_reads_them(void **state)
         "default",      "zstd",      "lz4",       "none",          "plain_targets", "a_targets",
         "f_targets",    "debug",     "lineinfo",  "unpacked_120",  "options",       "rdc",
         "rdc_none",     "needs_link", "no_kernel", "ptx_only",     "lto",           "obfuscated",
-        "cuda_118",     "cuda_118_all", "cuda_124", "stub",      "empty",
+        "cuda_118",     "cuda_118_all", "cuda_124", "cuda_124_zstd", "stub",     "empty",
     };
 
     (void)state;

@@ -220,7 +220,7 @@ static void test_other_reasons(void **state)
     /* Refused by the driver although the rules see no hindrance. */
     image = sass("90");
     assert_string_equal(advise(lib, &image, h200, KG104_UNREADABLE),
-                        "reinstall udf_ext: its sm_90 code should run here, so the file may be "
+                        "reinstall udf_ext: the driver cannot read its sm_90 code, so it may be "
                         "damaged or cut short");
     image = sass("70");
     assert_string_equal(advise("/root/.triton/cache/AB/k.cubin", &image, h200, KG104_UNREADABLE),
@@ -238,8 +238,9 @@ static void test_other_reasons(void **state)
                         "rebuild udf_ext with TORCH_CUDA_ARCH_LIST=\"9.0\" (needs PyTorch >= 2.0 "
                         "and nvcc >= 11.8)");
     assert_string_equal(advise(lib, &image, h200, KG107_BAD_PTX),
-                        "upgrade the driver, whose compiler refuses this PTX, or use a build with "
-                        "sm_90 SASS: nvcc >= 11.8, -gencode arch=compute_90,code=sm_90");
+                        "the driver's compiler refuses this PTX: mend what wrote it, upgrade the "
+                        "driver, or use a build with sm_90 SASS (nvcc >= 11.8, -gencode "
+                        "arch=compute_90,code=sm_90)");
     image.codes[0].traits = KGI_T_OBFUSCATED;
     assert_string_equal(advise(lib, &image, h200, 0),
                         "the driver cannot compile obfuscated PTX: ask for a build of udf_ext with "
@@ -338,8 +339,10 @@ static void test_every_line(void **state)
                                   108, 109, 110, 201, 202, 203, 204};
     static const uint16_t gpus[] = {0,  30, 35, 37, 50,  53,  61,  62,  70,  72,  75,  80,  86,
                                     87, 88, 89, 90, 100, 101, 103, 107, 110, 120, 121, 134, 999};
-    static const struct kgi_installed known = {"diff-gaussian-rasterization-2dgs 0.0.1",
-                                               "torch 2.5.1+cu121"};
+    static const struct kgi_installed known = {
+        "diff-gaussian-rasterization-2dgs 0.0.1", "torch 2.5.1+cu121", NULL};
+    static const struct kgi_installed loader = {
+        .loaded_by = SITE "a_file_with_a_name_as_long_as_nobody_would_ever_make_it.so"};
     struct kgi_code code = {.target = {100, 'f'}, .major = 65535, .minor = 65535};
     char line[512];
 
@@ -354,7 +357,7 @@ static void test_every_line(void **state)
                                         r & 4 ? 13030 : 12040};
                 code.kind = r & 1 ? KGI_CUBIN : KGI_PTX;
                 code.packing = r & 2 ? KGI_ZSTD : KGI_PLAIN;
-                kgi_advice(libraries[l], r & 1 ? &known : NULL, &code, 1, &host, &v, line,
+                kgi_advice(libraries[l], !libraries[l] ? &loader : r & 1 ? &known : NULL, &code, 1, &host, &v, line,
                            sizeof line);
                 check(libraries[l] ? libraries[l] : "none", line, v.reason, gpus[g]);
             }
@@ -421,7 +424,7 @@ static void test_installed(void **state)
     (void)state;
     kgi_judge(image.codes, image.count, &rtx5090, &v);
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct kgi_installed installed = {cases[i].package, cases[i].torch};
+        struct kgi_installed installed = {cases[i].package, cases[i].torch, NULL};
 
         kgi_advice(cases[i].library, &installed, image.codes, image.count, &rtx5090, &v, line,
                    sizeof line);
@@ -489,7 +492,7 @@ static void test_table(void **state)
     assert_int_equal(kgi_advice_add_file("/nonexistent", &at), -ENOENT);
     kgi_judge(image.codes, image.count, &host, &v);
     for (size_t i = 0; i < COUNT(versions); i++) {
-        struct kgi_installed installed = {NULL, versions[i].package};
+        struct kgi_installed installed = {NULL, versions[i].package, NULL};
 
         snprintf(text, sizeof text, "no-code\tany\t-\t%s\tyes {sm}{\n", versions[i].condition);
         assert_int_equal(add_rows(text, &at), 0);

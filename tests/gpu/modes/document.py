@@ -5,7 +5,7 @@ import sys
 
 HEAD = """# How programs die for want of code, and who says what
 
-Recorded on {machine} by `make check-gpu-modes`; made from tests/gpu/results/modes.json by `make modes`. For each
+Recorded on {machine} by `make check-gpu-modes`; made from tests/gpu/results/modes.json by `make documents`. For each
 way to fail: what the program prints (its last lines), what NVIDIA's driver logs with `CUDA_LOG_FILE=stderr` (eight
 lines at most, without times, and without what it logs of a PyTorch program that works), what compute-sanitizer says where it was asked, and what `LD_PRELOAD=libkguard.so` adds to standard error. The
 programs stand in tests/gpu/modes and tests/gpu/programs. SITE, WORK, GPU and REPO are directories of that machine.

@@ -76,6 +76,7 @@ def lines(text):
     for long, short in ((STACK, "SITE"), (WORK, "WORK"), (HERE, "APP"), (ROOT, "REPO"),
                         (os.path.expanduser("~"), "~")):
         text = text.replace(long, short)
+    text = re.sub(r"(?m)^(  kernel +Linux \d+\.\d+)\S*", r"\1", text)  # the builder's own suffixes
     return [x[:400] for x in text.splitlines() if x.strip()]
 
 
