@@ -227,7 +227,9 @@ static void put_text(FILE *out, const struct kgi_run *run, const struct record *
         fprintf(out, "; %s\n",
                 run->unseen ? "not observed" : "no CUDA call was seen to fail for want of code");
     } else {
-        fprintf(out, "; %lld CUDA call%s failed\n", (long long)failures, failures == 1 ? "" : "s");
+        /* A process says how many there were in all at its exit; one that a signal ends does not. */
+        fprintf(out, "; %s%lld CUDA call%s failed\n", WIFSIGNALED(run->status) ? "at least " : "",
+                (long long)failures, failures == 1 ? "" : "s");
         put_first(out, r->first);
     }
     if (json_array_size(r->libraries))

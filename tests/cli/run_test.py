@@ -230,6 +230,21 @@ def test_signal_that_ends_the_command(folder):
         assert f"ended with signal {number.value} (" in result.stderr
 
 
+def test_first_cause_after_a_signal(folder):
+    """The library says nothing more then; who waits for the process does."""
+    again = "import os, run\n" \
+        "for i in range(3):\n" \
+        "    try: run.main()\n" \
+        "    except RuntimeError: pass\n" \
+        "os.abort()"
+    result = run(sys.executable, "-c", again, cwd=os.path.join(ROOT, "examples"))
+    lines = summary_of(result)
+    equal(lines[0], "kguard: ended with signal 6 (Aborted); at least 1 CUDA call failed")
+    assert lines[1].startswith("kguard:   first cause  kernel voxelize_kernel(float*, int) of /"), lines
+    assert lines[2].startswith("kguard:   help         rebuild "), lines
+    assert not [line for line in result.stderr.splitlines() if "]: warn" in line and "first cause" in line]
+
+
 def test_exit_code_without_stderr(folder):
     command = [KGUARD, "run", "sh", "-c", "exit 5"]
     equal(subprocess.run(["sh", "-c", '"$@" 2>&-', "sh", *command]).returncode, 5)

@@ -171,6 +171,104 @@ static void test_floors(void **state)
     }
 }
 
+/* The other packages people meet, each with its own knob. */
+static void test_packages(void **state)
+{
+    static const struct {
+        const char *library, *line;
+    } packages[] = {
+        {"/usr/lib/ggml/libggml-cuda.so",
+         "rebuild ggml with -DGGML_CUDA=on -DCMAKE_CUDA_ARCHITECTURES=120 (nvcc >= 12.8)"},
+        {SITE "_nvdiffrast_c" ABI,
+         "rebuild _nvdiffrast_c with TORCH_CUDA_ARCH_LIST=\"12.0\" (needs PyTorch >= 2.7 and "
+         "nvcc >= 12.8)"},
+        {SITE "causal_conv1d_cuda" ABI,
+         "CAUSAL_CONV1D_FORCE_BUILD=TRUE pip install --force-reinstall --no-deps "
+         "--no-cache-dir --no-build-isolation \"causal-conv1d>=1.5.3\" (nvcc >= 12.8)"},
+        {SITE "ctranslate2.libs/libctranslate2-bc15bf3f.so.4.5.0",
+         "rebuild CTranslate2 with -DWITH_CUDA=ON -DCUDA_ARCH_LIST=\"12.0\" (nvcc >= 12.8), "
+         "or use a release that holds sm_120"},
+        {SITE "cumm/core_cc" ABI,
+         "build cumm and spconv from source: CUMM_CUDA_VERSION=128 "
+         "CUMM_CUDA_ARCH_LIST=\"12.0\" CUMM_DISABLE_JIT=1 SPCONV_DISABLE_JIT=1 (nvcc >= 12.8)"},
+        {SITE "cupy/cuda/thrust" ABI,
+         "use a CuPy and CUDA libraries of CUDA >= 12.8, and empty CUPY_CACHE_DIR "
+         "(~/.cupy/kernel_cache)"},
+        {SITE "custom_rasterizer_kernel" ABI,
+         "rebuild custom_rasterizer_kernel with TORCH_CUDA_ARCH_LIST=\"12.0\" (needs PyTorch "
+         ">= 2.7 and nvcc >= 12.8)"},
+        {SITE "deepspeed/ops/adam/fused_adam_op" ABI,
+         "reinstall deepspeed with DS_BUILD_OPS=1 TORCH_CUDA_ARCH_LIST=\"12.0\" and "
+         "--no-cache-dir (needs PyTorch >= 2.7 and nvcc >= 12.8)"},
+        {SITE "diff_gaussian_rasterization/_C" ABI,
+         "rebuild diff_gaussian_rasterization with TORCH_CUDA_ARCH_LIST=\"12.0\" (needs "
+         "PyTorch >= 2.7 and nvcc >= 12.8)"},
+        {SITE "diso/_C" ABI,
+         "rebuild diso with FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST=\"12.0\" (needs PyTorch >= 2.7 "
+         "and nvcc >= 12.8)"},
+        {SITE "faiss/_swigfaiss.so",
+         "rebuild faiss with -DFAISS_ENABLE_GPU=ON -DCMAKE_CUDA_ARCHITECTURES=120 (nvcc >= "
+         "12.8)"},
+        {SITE "flex_gemm/kernels/cuda" ABI,
+         "rebuild flex_gemm with TORCH_CUDA_ARCH_LIST=\"12.0\" (needs PyTorch >= 2.7 and nvcc "
+         ">= 12.8)"},
+        {SITE "gsplat/csrc.so",
+         "rebuild gsplat with TORCH_CUDA_ARCH_LIST=\"12.0\" (needs PyTorch >= 2.7 and nvcc >= "
+         "12.8)"},
+        {SITE "jax_cuda12_plugin/_solver.so",
+         "pip install -U \"jax[cuda12]\": use a jaxlib whose CUDA plugin holds sm_120 (built "
+         "with CUDA >= 12.8)"},
+        {SITE "kaolin/_C.so",
+         "rebuild kaolin with IGNORE_TORCH_VER=1 TORCH_CUDA_ARCH_LIST=\"12.0\" (needs PyTorch "
+         ">= 2.7 and nvcc >= 12.8)"},
+        {SITE "llama_cpp/lib/libggml-cuda.so",
+         "CMAKE_ARGS=\"-DGGML_CUDA=on -DCMAKE_CUDA_ARCHITECTURES=120\" pip install "
+         "--force-reinstall --no-cache-dir llama-cpp-python (nvcc >= 12.8)"},
+        {SITE "mmcv/_ext" ABI,
+         "rebuild mmcv with FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST=\"12.0\" (needs PyTorch >= 2.7 "
+         "and nvcc >= 12.8)"},
+        {SITE "natten/libnatten" ABI,
+         "rebuild natten with NATTEN_CUDA_ARCH=\"12.0\" (nvcc >= 12.8)"},
+        {SITE "nvidia/nccl/lib/libnccl.so.2",
+         "use NCCL >= 2.25.1 built for sm_120 (CUDA >= 12.8), or build it with "
+         "NVCC_GENCODE=\"-gencode arch=compute_120,code=sm_120\""},
+        {SITE "onnxruntime/capi/libonnxruntime_providers_cuda.so",
+         "rebuild onnxruntime with --use_cuda --cmake_extra_defines "
+         "CMAKE_CUDA_ARCHITECTURES=120 (nvcc >= 12.8), or use a release that holds sm_120"},
+        {SITE "pytorch3d/_C" ABI,
+         "rebuild pytorch3d with FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST=\"12.0\" (needs PyTorch >= "
+         "2.7 and nvcc >= 12.8)"},
+        {SITE "sageattention/_qattn_sm80" ABI,
+         "rebuild sageattention with TORCH_CUDA_ARCH_LIST=\"12.0\" (needs PyTorch >= 2.7 and "
+         "nvcc >= 12.8)"},
+        {SITE "selective_scan_cuda" ABI,
+         "MAMBA_FORCE_BUILD=TRUE pip install --force-reinstall --no-deps --no-cache-dir "
+         "--no-build-isolation \"mamba-ssm>=2.2.6\" (nvcc >= 12.8)"},
+        {SITE "simple_knn/_C" ABI,
+         "rebuild simple_knn with TORCH_CUDA_ARCH_LIST=\"12.0\" (needs PyTorch >= 2.7 and "
+         "nvcc >= 12.8)"},
+        {SITE "tensorflow/libtensorflow_cc.so.2",
+         "use a TensorFlow built for sm_120 (CUDA >= 12.8): a newer release, or NVIDIA's "
+         "container image"},
+        {SITE "tinycudann_bindings/_86_C" ABI,
+         "rebuild tiny-cuda-nn from git with TCNN_CUDA_ARCHITECTURES=120 (nvcc >= 12.8)"},
+        {SITE "torchaudio/lib/libtorchaudio.so",
+         "pip install --force-reinstall \"torch>=2.7\" torchaudio --index-url "
+         "https://download.pytorch.org/whl/cu128"},
+        {SITE "vllm/_C.abi3.so",
+         "use a vLLM release that holds sm_120, or build it from source with "
+         "TORCH_CUDA_ARCH_LIST=\"12.0\" (needs PyTorch >= 2.7 and nvcc >= 12.8)"},
+        {"/usr/lib/ollama/cuda_v12/libggml-cuda.so",
+         "upgrade ollama, whose CUDA libraries are built for a fixed list of GPUs, or rebuild "
+         "it with -DCMAKE_CUDA_ARCHITECTURES=120 (nvcc >= 12.8)"},
+    };
+    struct image image = sass("60 70 80 90");
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(packages); i++)
+        assert_string_equal(advise(packages[i].library, &image, rtx5090, 0), packages[i].line);
+}
+
 /* A fact of the driver or of the settings comes before any package's knob. */
 static void test_other_reasons(void **state)
 {
@@ -357,8 +455,8 @@ static void test_every_line(void **state)
                                         r & 4 ? 13030 : 12040};
                 code.kind = r & 1 ? KGI_CUBIN : KGI_PTX;
                 code.packing = r & 2 ? KGI_ZSTD : KGI_PLAIN;
-                kgi_advice(libraries[l], !libraries[l] ? &loader : r & 1 ? &known : NULL, &code, 1, &host, &v, line,
-                           sizeof line);
+                kgi_advice(libraries[l], !libraries[l] ? &loader : r & 1 ? &known : NULL, &code, 1,
+                           &host, &v, line, sizeof line);
                 check(libraries[l] ? libraries[l] : "none", line, v.reason, gpus[g]);
             }
         }
@@ -407,6 +505,10 @@ static void test_installed(void **state)
         {SITE "udf_ext" ABI, "udf-ext 0.0.0", "torch 2.7.1+cu128",
          "rebuild udf-ext with TORCH_CUDA_ARCH_LIST=\"12.0\" (needs PyTorch >= 2.7 and nvcc >= "
          "12.8)"},
+        {SITE "torchsparse/backend" ABI, "torchsparse 2.1.0", "torch 2.5.1+cu121",
+         "torch 2.5.1 cannot build for sm_120: first install torch>=2.7 from "
+         "https://download.pytorch.org/whl/cu128, then rebuild torchsparse with "
+         "TORCH_CUDA_ARCH_LIST=\"12.0\""},
         {SITE "udf_ext" ABI, NULL, NULL,
          "rebuild udf_ext with TORCH_CUDA_ARCH_LIST=\"12.0\" (needs PyTorch >= 2.7 and nvcc >= "
          "12.8)"},
@@ -430,6 +532,13 @@ static void test_installed(void **state)
                    sizeof line);
         assert_string_equal(line, cases[i].line);
     }
+    image = sass("90a"); /* what is advised otherwise is there already */
+    kgi_judge(image.codes, image.count, &rtx5090, &v);
+    kgi_advice(SITE "xformers/flash_attn_3/_C.so", &(struct kgi_installed){"xformers 0.0.33", NULL, NULL},
+               image.codes, image.count, &rtx5090, &v, line, sizeof line);
+    assert_string_equal(line, "xformers chose a kernel built for sm_90 only: call "
+                              "xformers.ops.fmha.dispatch._set_use_fa3(False), or select PyTorch's "
+                              "SDPA instead");
 }
 
 /* Adds a file with this text; the line it complains of. */
@@ -516,7 +625,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_seed_stack),    cmocka_unit_test(test_floors),
-        cmocka_unit_test(test_other_reasons), cmocka_unit_test(test_every_line),
+        cmocka_unit_test(test_packages),      cmocka_unit_test(test_other_reasons),
+        cmocka_unit_test(test_every_line),
         cmocka_unit_test(test_small_buffers), cmocka_unit_test(test_installed),
         cmocka_unit_test(test_table),
     };
