@@ -245,6 +245,19 @@ def test_first_cause_after_a_signal(folder):
     assert not [line for line in result.stderr.splitlines() if "]: warn" in line and "first cause" in line]
 
 
+def test_first_process_of_a_container(folder):
+    """It ends as the command does, whatever that leaves behind."""
+    inside = ["unshare", "-Urpf", "--mount-proc"]
+    if subprocess.run([*inside, "true"], stderr=subprocess.DEVNULL).returncode:
+        return  # no name spaces for us here
+    for command, code in ((FAILS, 1), (WORKS, 0), (["sh", "-c", "(sleep 0.2; exit 7) & exit 5"], 5),
+                          (["sh", "-c", "kill -9 $$"], 128 + 9)):
+        result = subprocess.run([*inside, KGUARD, "run", "--", *command], stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, encoding="utf-8", timeout=60)
+        equal(result.returncode, code)
+        equal("first cause" in result.stderr, command is FAILS)
+
+
 def test_exit_code_without_stderr(folder):
     command = [KGUARD, "run", "sh", "-c", "exit 5"]
     equal(subprocess.run(["sh", "-c", '"$@" 2>&-', "sh", *command]).returncode, 5)

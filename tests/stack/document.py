@@ -17,7 +17,8 @@ WHEELS = """## The wheels
 From the package index, {date}: {versions}.
 `kguard scan` needs no GPU and runs nothing. `kguard run` was recorded over the simulated RTX 5090 of the tests (driver 570.26):
 PyTorch, its kernels and what it registers are the real ones, the driver and the runtime under them are tests/fake (kernels
-compute nothing there). tests/stack/record.py makes all of it anew.
+compute nothing there); kguard was the first process of a pid name space, as a container starts it. tests/stack/record.py makes
+all of it anew.
 """
 GPU = """## The extensions
 
@@ -66,10 +67,10 @@ def trimmed(scan):
     return out
 
 
-def runs(record, command, exit_alone, exit_run):
+def runs(record, command, exit_alone, exit_run, first=False):
     yield "Alone:\n"
     yield block([f"$ {command}", *map(short_paths, record["alone"]), f"(exit {exit_alone})"])
-    yield "Under kguard:\n"
+    yield "Under kguard" + (", as the first process of a container" if first else "") + ":\n"
     yield block([f"$ kguard run -- {command}", *map(short_paths, record["run"]), f"(exit {exit_run})"])
 
 
@@ -85,7 +86,7 @@ def wheels(data):
         yield block([f"$ kguard scan {place} -t sm_120", *trimmed(record["scan"]),
                      f"(exit {record['scan_exit']})"])
         if "run" in record:
-            yield from runs(record, record["command"], record["alone_exit"], record["run_exit"])
+            yield from runs(record, record["command"], record["alone_exit"], record["run_exit"], True)
 
 
 def gpu(records):

@@ -5,7 +5,7 @@ and app.py under `kguard run` on the simulated RTX 5090 of tests/fake.
     make && make fake && tests/stack/record.py FOLDER [PYTHON3.12]
 
 Makes virtual environments in FOLDER (13 GB) where they are not there yet, and writes recorded.json, from
-which document.py makes docs/stack.md. Needs a network, gcc, and CPython 3.9 to 3.12. PyTorch, its kernels and
+which document.py makes docs/stack.md. Needs a network, gcc, unshare, and CPython 3.9 to 3.12. PyTorch, its kernels and
 their registration are real; the driver is that of tests/fake, and the runtime is its libcudart with
 runtime.c beside it.
 """
@@ -111,7 +111,9 @@ def main():
         record = {"name": name, "versions": [x for x in frozen.splitlines() if TOLD.match(x)]}
         record["scan_exit"], scan = call(KGUARD, "scan", folder, "-t", "sm_120", env=clean, check=False)
         record["alone_exit"], alone = call(*command, env=simulated, check=False)
-        record["run_exit"], run = call(KGUARD, "run", "--", *command, env=simulated, check=False)
+        # As a container starts it: the first process of its name space.
+        record["run_exit"], run = call("unshare", "-Urpf", "--mount-proc", KGUARD, "run", "--", *command,
+                                       env=simulated, check=False)
         record.update(scan=lines(scan), alone=lines(alone), run=lines(run),
                       command=lines(" ".join(["python3", *command[1:]]))[0])
         records.append(record)
