@@ -469,7 +469,7 @@ static void add_size(struct kgi_text *out, uint64_t bytes)
     if (bytes >= 1000000)
         kgi_text_add(out, ": %.1f MB of PTX, a slow first start", (double)bytes / 1e6);
     else if (bytes)
-        kgi_text_add(out, ": %llu KB of PTX, a slow first start",
+        kgi_text_add(out, ": %llu KB of PTX in this image; many such make a slow first start",
                      (unsigned long long)(bytes + 999) / 1000);
     else
         kgi_text_add(out, ", a slow first start");
