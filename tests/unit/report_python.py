@@ -35,11 +35,20 @@ def deep(level, dll):
     check(dll, "deep")
 
 
+def undying(dll):
+    check(dll, "code that is never freed")
+
+
 def main():
+    # Frames of 3.14 refer to such code by its address plus one, as free-threaded ones do to any code.
+    if sys.version_info >= (3, 14) and sys._is_gil_enabled():
+        ctypes.c_uint32.from_address(id(undying.__code__)).value = 3 << 30
+        ctypes.c_uint16.from_address(id(undying.__code__) + 6).value |= 1
     fds = sorted(os.listdir("/proc/self/fd"))
     for dll in holding, free:
         check(dll, "main thread")
         deep(40, dll)
+        undying(dll)
         thread = threading.Thread(target=check, args=(dll, "other thread"))
         thread.start()
         thread.join()
