@@ -105,7 +105,9 @@ stack() {
 }
 python3 -m venv "$temp/venv"
 "$temp/venv/bin/python" -m pip install -q --disable-pip-version-check setuptools wheel
-for sm in 80 90 120; do eval "sm$sm='-gencode arch=compute_$sm,code=sm_$sm'"; done
+sm80='-gencode arch=compute_80,code=sm_80'
+sm90='-gencode arch=compute_90,code=sm_90'
+sm120='-gencode arch=compute_120,code=sm_120'
 stack broken $sm80 $sm120
 stack half $sm80 -gencode arch=compute_80,code=compute_80
 stack cured $sm80 $sm90 $sm120
