@@ -96,6 +96,41 @@ static void names_are_made_safe(void **state)
            "kguard:   /\\x1b[2J.so (p\\x0a1): PTX only: will be compiled at first use [KG201]\n");
 }
 
+static void package_is_looked_up(void **state)
+{
+    char folder[] = "/tmp/kguard-summary-XXXXXX", command[1024], record[1024], want[2048];
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(command, sizeof command,
+             "cd %s && mkdir -p site-packages/demo site-packages/demo-1.2.dist-info && cd site-packages && "
+             "touch demo/_C.so && printf 'demo/_C.so,,\\n' >demo-1.2.dist-info/RECORD && "
+             "printf 'Metadata-Version: 2.1\\nName: demo\\nVersion: 1.2\\n' "
+             ">demo-1.2.dist-info/METADATA", folder);
+    assert_int_equal(system(command), 0);
+    snprintf(record, sizeof record,
+             "{\"event\":\"module\",\"code\":\"KG201\",\"cc\":\"9.0\",\"library\":"
+             "\"%s/site-packages/demo/_C.so\"}\n", folder);
+    snprintf(want, sizeof want,
+             "kguard: ended with exit code 0; no CUDA call was seen to fail for want of code\n"
+             "kguard: libraries that lack code:\nkguard:   %s/site-packages/demo/_C.so (demo 1.2) for "
+             "9.0: PTX only: will be compiled at first use [KG201]\n", folder);
+    expect(record, want);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
+static void long_kernels_are_folded(void **state)
+{
+    (void)state;
+    expect(FAILURE(1, 1,
+                   "void at::native::vectorized_elementwise_kernel<4, at::native::FillFunctor<float>, "
+                   "at::detail::Array<char*, 1> >(int, at::native::FillFunctor<float>)", ""),
+           "kguard: ended with exit code 0; 1 CUDA call failed\n"
+           "kguard:   first cause  kernel void at::native::vectorized_elementwise_kernel<...>(...) of "
+           "/l.so: no code for this GPU [KG101]\n" LIBRARY);
+}
+
 static void many_libraries(void **state)
 {
     char record[4096] = "", *got;
@@ -123,6 +158,8 @@ int main(void)
         cmocka_unit_test(processes_add_up),
         cmocka_unit_test(broken_lines),
         cmocka_unit_test(names_are_made_safe),
+        cmocka_unit_test(package_is_looked_up),
+        cmocka_unit_test(long_kernels_are_folded),
         cmocka_unit_test(many_libraries),
     };
 
