@@ -203,5 +203,9 @@ bool kgi_object_path(const struct kgi_object *object, char *out, size_t size);
 
 /* The C++ name in readable form, or a copy of name where it is not mangled; cut to size. */
 void kgi_demangle(const char *name, char *out, size_t size);
+/* The same for many names, on one stack: KGI_DEMANGLE_STACK bytes from kgi_pages_get, of which only the
+ * touched pages are real memory. NULL: out is a copy. */
+#define KGI_DEMANGLE_STACK ((size_t)4 << 20)
+void kgi_demangle_on(void *stack, const char *name, char *out, size_t size);
 
 #endif

@@ -9,9 +9,6 @@
  */
 #include "base.h"
 
-#include <sys/mman.h>
-
-#define STACK_SIZE ((size_t)4 << 20) /* touched pages only are real memory */
 #define LONGEST 4096
 
 /* 0 when the name could be demangled. */
@@ -70,23 +67,26 @@ static void __attribute__((noinline)) call_on(void *top, void (*function)(void *
 #endif
 }
 
-void kgi_demangle(const char *name, char *out, size_t size)
+void kgi_demangle_on(void *stack, const char *name, char *out, size_t size)
 {
     struct job job = {name, {out, size, 0, false}, -1};
-    char *stack = NULL;
 
     if (!size)
         return;
     out[0] = 0;
-    if (name[0] == '_' && name[1] == 'Z' && strnlen(name, LONGEST) < LONGEST)
-        stack = kgi_pages_get(STACK_SIZE);
-    if (stack) {
-        call_on(stack + STACK_SIZE - 64, work, &job);
-        kgi_pages_put(stack, STACK_SIZE);
-    }
+    if (stack && name[0] == '_' && name[1] == 'Z' && strnlen(name, LONGEST) < LONGEST)
+        call_on((char *)stack + KGI_DEMANGLE_STACK - 64, work, &job);
     if (job.result != 0) {
         job.text = (struct kgi_text){out, size, 0, false};
         out[0] = 0;
         kgi_text_add(&job.text, "%s", name);
     }
+}
+
+void kgi_demangle(const char *name, char *out, size_t size)
+{
+    void *stack = kgi_pages_get(KGI_DEMANGLE_STACK);
+
+    kgi_demangle_on(stack, name, out, size);
+    kgi_pages_put(stack, KGI_DEMANGLE_STACK);
 }

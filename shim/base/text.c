@@ -67,11 +67,26 @@ static size_t utf8(const unsigned char *s, unsigned *code)
     return size;
 }
 
+/* Adds the printable ASCII characters at s, which are nearly all there ever are, up to the first of
+ * `except`; returns how many there are. */
+static size_t add_plain(struct kgi_text *t, const unsigned char *s, const char *except)
+{
+    size_t count = 0, room = t->size - t->length - 1;
+
+    while (s[count] >= 0x20 && s[count] < 0x7f && s[count] != except[0] && s[count] != except[1])
+        count++;
+    t->cut |= count > room;
+    memcpy(t->at + t->length, s, count > room ? room : count);
+    t->length += count > room ? room : count;
+    t->at[t->length] = 0;
+    return count;
+}
+
 void kgi_text_add_json(struct kgi_text *t, const char *string)
 {
     const unsigned char *s = (const unsigned char *)string;
 
-    while (*s && !t->cut) {
+    while (s += add_plain(t, s, "\"\\"), *s && !t->cut) {
         unsigned code;
         size_t size = utf8(s, &code);
 
@@ -101,7 +116,7 @@ void kgi_text_add_safe(struct kgi_text *t, const char *string)
 {
     const unsigned char *s = (const unsigned char *)string;
 
-    while (*s && !t->cut) {
+    while (s += add_plain(t, s, "\0"), *s && !t->cut) {
         unsigned code;
         size_t size = utf8(s, &code);
 

@@ -56,7 +56,7 @@ static int open_file(const char *path)
 int kg_scan(const char *path, kg_file **out)
 {
     int fd = open_file(path), error;
-    struct kgi_stream stream = {read_fd, &fd, skip_fd};
+    struct kgi_stream stream = {.read = read_fd, .context = &fd, .skip = skip_fd};
     char *full;
 
     *out = NULL;

@@ -434,7 +434,7 @@ bool kgi_archive_content(struct kgi_archive *x, struct kgi_node *out)
 {
     if (!x->open_member || !x->member.regular)
         return false;
-    x->stream = (struct kgi_stream){member_read, x, NULL};
+    x->stream = (struct kgi_stream){.read = member_read, .context = x};
     ssize_t n = kgi_stream_fill(&x->stream, x->start, sizeof x->start);
     out->start = (struct kgi_bytes){x->start, n > 0 ? (size_t)n : 0};
     out->stream = &x->stream;

@@ -65,11 +65,13 @@ int kgi_driver_parse(const char *text, int *branch);
 
 /* A file's bytes from first to last. read: like read(2), -errno on error; may give less than asked
  * for. skip: passes over bytes that nobody needs, where that is cheaper than reading them (a file on
- * disk: lseek); NULL where it is not. Returns 0, or -errno with the position unchanged. */
+ * disk: lseek); NULL where it is not. Returns 0, or -errno with the position unchanged. read_at: like
+ * pread(2), by any thread, whatever the position; NULL where only one pass is possible. */
 struct kgi_stream {
     ssize_t (*read)(void *context, void *to, size_t size);
     void *context;
     int (*skip)(void *context, uint64_t size);
+    ssize_t (*read_at)(void *context, void *to, size_t size, uint64_t offset);
 };
 
 /* A kernel of one code. The name is the file's: one string for all codes that hold the kernel. */
@@ -126,13 +128,16 @@ size_t kgi_find_magic(const uint8_t *bytes, size_t at, size_t size);
 /* ---- kernels.c: payloads, inflated by as many threads as there are cores ----------------------------------- */
 
 struct kgi_inflater;
-/* Begins the kernels of one file, which must stay where it is until kgi_inflater_end. */
-struct kgi_inflater *kgi_inflater_start(void);
-/* Takes a copy of a payload and reads its kernels in another thread; blocks while too much memory is
- * in use. found, code: where the result goes. */
+/* Begins the kernels of one file; its stream, and the file, must stay where they are until
+ * kgi_inflater_end. */
+struct kgi_inflater *kgi_inflater_start(struct kgi_stream *stream);
+/* Reads the kernels of a payload in another thread: of a copy of head->payload.size bytes at packed, or,
+ * where that is NULL, of those at this place of the stream, which has read_at. Blocks while too much
+ * memory is in use. found, code: where the result goes. */
 int kgi_inflater_add(struct kgi_inflater *inflater, size_t found, size_t code,
-                     const struct kgi_code *head, struct kgi_bytes payload);
-/* Waits for all of them and stores the results in the file. Frees the inflater. */
+                     const struct kgi_code *head, const uint8_t *packed, uint64_t place);
+/* Waits for all of them and stores the results in the file, also which bytes could not be had, where
+ * nothing else is wrong with it. Frees the inflater. */
 int kgi_inflater_end(struct kgi_inflater *inflater, struct kgi_file *file);
 /* The memory of a file's kernel names; NULL is allowed. */
 void kgi_kernel_names_free(void *names);

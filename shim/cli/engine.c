@@ -315,10 +315,20 @@ static void look_at_head(struct scan *s, struct kgi_code *code)
         code->traits |= KGI_T_RELOCATABLE;
 }
 
+/* Reads a payload's kernels in another thread. packed: its bytes, or NULL: they are at that place. */
+static void read_kernels(struct scan *s, const struct kgi_code *code, const uint8_t *packed, uint64_t at)
+{
+    const struct kgi_file *file = s->file;
+    size_t last = file->found_count - 1;
+    int error = kgi_inflater_add(s->inflater, last, file->found[last].count - 1, code, packed, at);
+
+    s->error = error ? error : s->error;
+}
+
 /* The payload's bytes are next. Passes over them. */
 static bool read_payload(struct scan *s, struct kgi_code *code, uint64_t padded)
 {
-    uint64_t stored = code->payload.size;
+    uint64_t stored = code->payload.size, at = place(s);
     uint8_t *copy = NULL;
 
     look_at_head(s, code);
@@ -326,20 +336,22 @@ static bool read_payload(struct scan *s, struct kgi_code *code, uint64_t padded)
                   (s->inflater || (code->size <= SMALL && stored <= SMALL));
     if (wanted && (code->size > UNPACKED_MOST || stored > UNPACKED_MOST)) {
         complain(s, true, "byte 0x%llx: an entry of %llu bytes unpacked; its kernels are not read",
-                 (unsigned long long)place(s), (unsigned long long)code->size);
+                 (unsigned long long)at, (unsigned long long)code->size);
         wanted = false;
+    }
+    if (wanted && s->inflater && s->stream->read_at) {
+        bool there = pass(s, padded);
+        if (there)
+            read_kernels(s, code, NULL, at);
+        return there;
     }
     if (!wanted)
         return pass(s, padded);
     struct kgi_bytes payload = take(s, (size_t)stored, &copy);
-    if (payload.at && s->inflater) {
-        int error = kgi_inflater_add(s->inflater, s->file->found_count - 1,
-                                     s->file->found[s->file->found_count - 1].count - 1, code,
-                                     payload);
-        s->error = error ? error : s->error;
-    } else if (payload.at) {
+    if (payload.at && s->inflater)
+        read_kernels(s, code, payload.at, at);
+    else if (payload.at)
         kgi_inspect_now(code, payload);
-    }
     free(copy);
     return payload.at && pass(s, padded - stored);
 }
@@ -414,8 +426,9 @@ static int add_image(struct scan *s, uint64_t at, struct kgi_bytes image)
     if (!add_found(s, at, false) || !(added = add_code(s, &code)))
         return 0;
     if (s->inflater)
-        return kgi_inflater_add(s->inflater, s->file->found_count - 1, 0, &code, image);
-    kgi_inspect_now(added, image);
+        read_kernels(s, added, image.at, at);
+    else
+        kgi_inspect_now(added, image);
     return 0;
 }
 
@@ -690,7 +703,7 @@ int kgi_scan_stream(const char *path, struct kgi_bytes start, struct kgi_stream 
 
     *out = (struct kgi_file){.path = strdup(path)};
     s.buffer = aligned_alloc(64, ROOM);
-    s.inflater = with_kernels ? kgi_inflater_start() : NULL;
+    s.inflater = with_kernels ? kgi_inflater_start(stream) : NULL;
     if (!out->path || !s.buffer || (with_kernels && !s.inflater))
         s.error = -ENOMEM;
     else

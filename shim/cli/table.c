@@ -150,21 +150,22 @@ static int collect(const struct kgi_scan *scan, const struct kgi_file *file, str
     return 0;
 }
 
-static char *demangled(const char *mangled)
+static char *demangled(void *stack, const char *mangled)
 {
     char buffer[16384];
 
-    kgi_demangle(mangled, buffer, sizeof buffer);
+    kgi_demangle_on(stack, mangled, buffer, sizeof buffer);
     return strdup(buffer);
 }
 
 /* Sorted holders of one name become a row. */
-static int make_row(const struct holder *holders, size_t count, uint64_t all,
+static int make_row(const struct holder *holders, size_t count, uint64_t all, void *stack,
                     struct kgi_kernel_row *row)
 {
     uint64_t available = 0;
 
-    *row = (struct kgi_kernel_row){.mangled = holders->name, .name = demangled(holders->name),
+    *row = (struct kgi_kernel_row){.mangled = holders->name,
+                                   .name = demangled(stack, holders->name),
                                    .in = malloc(count * sizeof *row->in)};
     if (!row->name || !row->in)
         return -ENOMEM;
@@ -190,6 +191,7 @@ int kgi_kernel_rows(const struct kgi_scan *scan, size_t i, struct kgi_kernel_row
     uint64_t targets = scan->target_count < 64 ? ((uint64_t)1 << scan->target_count) - 1 : UINT64_MAX;
     struct holder *holders = calloc(all + 1, sizeof *holders);
     struct kgi_kernel_row *made = calloc(all + 1, sizeof *made);
+    void *stack = kgi_pages_get(KGI_DEMANGLE_STACK);
     int error = holders && made ? collect(scan, file, holders) : -ENOMEM;
 
     if (error == 0)
@@ -197,8 +199,9 @@ int kgi_kernel_rows(const struct kgi_scan *scan, size_t i, struct kgi_kernel_row
     for (size_t at = 0, next; error == 0 && at < all; at = next) {
         for (next = at; next < all && holders[next].name == holders[at].name;)
             next++;
-        error = make_row(holders + at, next - at, targets, &made[used++]);
+        error = make_row(holders + at, next - at, targets, stack, &made[used++]);
     }
+    kgi_pages_put(stack, KGI_DEMANGLE_STACK);
     free(holders);
     if (error) {
         kgi_kernel_rows_free(made, used);

@@ -176,7 +176,7 @@ static int visit(struct kgi_walk *walk, const struct kgi_node *node)
 {
     const struct kgi_visitor *v = walk->visitor;
     struct watched watched = {node->stream, false};
-    struct kgi_stream stream = {watched_read, &watched, NULL};
+    struct kgi_stream stream = {.read = watched_read, .context = &watched};
 
     if (!v->file)
         return 0;
@@ -241,6 +241,17 @@ static int disk_skip(void *context, uint64_t size)
     return 0;
 }
 
+static ssize_t disk_read_at(void *context, void *to, size_t size, uint64_t offset)
+{
+    struct disk *disk = context;
+    ssize_t n;
+
+    do
+        n = pread(disk->fd, to, size, (off_t)offset);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
 /* Counters start anew with each file on disk: a bomb among other files stops none of them. */
 static void begin_file(struct kgi_walk *walk, uint64_t size)
 {
@@ -274,7 +285,7 @@ int kgi_walk_fd(struct kgi_walk *walk, const char *path, int fd, bool named, kgi
 {
     struct stat s;
     struct disk disk = {walk, fd, 0, 0};
-    struct kgi_stream stream = {disk_read, &disk, disk_skip};
+    struct kgi_stream stream = {disk_read, &disk, disk_skip, disk_read_at};
     struct kgi_node node = {
         .path = path, .inner = path, .stream = &stream, .fd = fd, .named = named};
 
@@ -309,7 +320,7 @@ int kgi_walk_stream(const char *path, struct kgi_stream *stream, const struct kg
 {
     struct kgi_walk walk = {.visitor = visitor};
     struct counted counted = {&walk, stream};
-    struct kgi_stream counting = {counted_read, &counted, NULL};
+    struct kgi_stream counting = {.read = counted_read, .context = &counted};
     struct kgi_node node = {
         .path = path, .inner = path, .stream = &counting, .fd = -1, .named = true};
 
@@ -505,7 +516,7 @@ static uint64_t measure(const char *path)
 int kgi_walk(const char *path, const struct kgi_visitor *visitor)
 {
     struct kgi_walk walk = {.visitor = visitor};
-    struct kgi_stream input = {stdin_read, NULL, NULL};
+    struct kgi_stream input = {.read = stdin_read};
     bool is_stdin = strcmp(path, "-") == 0;
     struct stat s;
     int stop;

@@ -83,10 +83,11 @@ int kgi_image_codes(struct kgi_bytes image, struct kgi_code *codes, size_t room,
  * packing without a reader here: LTO, obfuscated, ...). */
 int kgi_code_inspect(struct kgi_code *code, void *scratch, size_t scratch_size);
 
-/* The names of a code's kernels, one call of each per kernel, mangled, NUL-ended, borrowed for the
- * call, with the registers a thread of it uses (0 = not known, as in PTX); stops when each returns
- * non-zero and returns that. scratch as above. */
-int kgi_code_kernels(const struct kgi_code *code, void *scratch, size_t scratch_size,
+/* The same, with the names of the kernels on the way: one call of each per kernel, mangled, NUL-ended,
+ * borrowed for the call, with the registers a thread of it uses (0 = not known, as in PTX). Stops when
+ * each returns non-zero and returns that; the code is then left as it was, but for a cubin's. -EBADMSG
+ * also where a cubin's kernels can be counted, and their names are broken. */
+int kgi_code_kernels(struct kgi_code *code, void *scratch, size_t scratch_size,
                      int (*each)(const char *mangled, int registers, void *context), void *context);
 
 /* ---- fatbin.c ------------------------------------------------------------------------------------ */
@@ -129,7 +130,8 @@ struct kgi_ptx {
 int kgi_ptx_read(struct kgi_bytes text, struct kgi_ptx *out);
 /* Only the head: .version and .target; kernels stays -1. */
 int kgi_ptx_head(struct kgi_bytes text, struct kgi_ptx *out);
-int kgi_ptx_kernels(struct kgi_bytes text,
+/* The same with the names of the kernels, in one pass; each may be NULL. */
+int kgi_ptx_kernels(struct kgi_bytes text, struct kgi_ptx *out,
                     int (*each)(const char *mangled, int registers, void *context), void *context);
 /* The .global and .const variables of the module that the text defines; registers is 0. */
 int kgi_ptx_variables(struct kgi_bytes text,

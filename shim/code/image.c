@@ -224,54 +224,50 @@ static bool is_readable(const struct kgi_code *code)
     return is_text(code) || code->kind == KGI_CUBIN;
 }
 
-static int inspect_payload(struct kgi_code *code, struct kgi_bytes payload)
+typedef int each_kernel(const char *mangled, int registers, void *context);
+
+static int read_ptx(struct kgi_code *code, struct kgi_bytes text, each_kernel *each, void *context)
+{
+    struct kgi_ptx ptx;
+    int error = kgi_ptx_kernels(text, &ptx, each, context);
+
+    if (error)
+        return error;
+    code->kernels = ptx.kernels;
+    code->traits |= ptx.traits | KGI_T_INSPECTED;
+    return 0;
+}
+
+static int read_cubin(struct kgi_code *code, struct kgi_bytes elf, each_kernel *each, void *context)
 {
     struct kgi_cubin cubin;
-    struct kgi_ptx ptx;
-    int error;
+    int error = kgi_cubin_read(elf, &cubin);
 
-    if (is_text(code)) {
-        error = kgi_ptx_read(payload, &ptx);
-        if (error == 0) {
-            code->kernels = ptx.kernels;
-            code->traits |= ptx.traits;
-        }
+    if (error)
         return error;
-    }
-    error = kgi_cubin_read(payload, &cubin);
+    code->kernels = cubin.kernels;
+    code->abi = cubin.abi;
+    code->traits |= cubin.traits | KGI_T_INSPECTED;
+    return each ? kgi_cubin_kernels(elf, each, context) : 0;
+}
+
+int kgi_code_kernels(struct kgi_code *code, void *scratch, size_t scratch_size, each_kernel *each,
+                     void *context)
+{
+    struct kgi_bytes payload;
+    int error = is_readable(code) ? unpack(code, scratch, scratch_size, &payload) : -ENOTSUP;
+
     if (error == 0) {
-        code->kernels = cubin.kernels;
-        code->abi = cubin.abi;
-        code->traits |= cubin.traits;
+        error = (is_text(code) ? read_ptx : read_cubin)(code, payload, each, context);
+        if (error == -ENODATA || error == -ENOENT)
+            error = -EBADMSG; /* the entry says it is PTX, or a cubin, and it is not */
     }
+    if (error == -EBADMSG && !(code->traits & KGI_T_INSPECTED))
+        code->traits |= KGI_T_UNREADABLE;
     return error;
 }
 
 int kgi_code_inspect(struct kgi_code *code, void *scratch, size_t scratch_size)
 {
-    struct kgi_bytes payload;
-    int error = is_readable(code) ? unpack(code, scratch, scratch_size, &payload) : -ENOTSUP;
-
-    if (error == 0) {
-        error = inspect_payload(code, payload);
-        if (error == -ENODATA || error == -ENOENT)
-            error = -EBADMSG; /* the entry says it is PTX, or a cubin, and it is not */
-    }
-    if (error == 0)
-        code->traits |= KGI_T_INSPECTED;
-    else if (error == -EBADMSG)
-        code->traits |= KGI_T_UNREADABLE;
-    return error;
-}
-
-int kgi_code_kernels(const struct kgi_code *code, void *scratch, size_t scratch_size,
-                     int (*each)(const char *, int, void *), void *context)
-{
-    struct kgi_bytes payload;
-    int error = is_readable(code) ? unpack(code, scratch, scratch_size, &payload) : -ENOTSUP;
-
-    if (error)
-        return error;
-    return is_text(code) ? kgi_ptx_kernels(payload, each, context)
-                         : kgi_cubin_kernels(payload, each, context);
+    return kgi_code_kernels(code, scratch, scratch_size, NULL, NULL);
 }

@@ -78,16 +78,34 @@ static void skip_blank(struct cursor *c)
     }
 }
 
+/* Leaves c at the next character that means something inside a block, or at the end: sixteen at a time
+ * while there are so many. */
+static void skip_plain(struct cursor *c)
+{
+    static const bool special[256] = {
+        ['{'] = true, ['}'] = true, ['/'] = true, ['"'] = true, ['#'] = true};
+    typedef uint8_t block __attribute__((vector_size(16)));
+
+    while (c->end - c->at >= 16) {
+        block b;
+        uint64_t hits[2];
+        memcpy(&b, c->at, sizeof b);
+        block hit = (block)((b == '{') | (b == '}') | (b == '/') | (b == '"') | (b == '#'));
+        memcpy(hits, &hit, sizeof hits);
+        if (hits[0] | hits[1])
+            break;
+        c->at += 16;
+    }
+    while (c->at < c->end && !special[*c->at])
+        c->at++;
+}
+
 /* From behind a "{" to behind its "}". Nothing in a block is looked for, and bodies are nearly all of
  * a PTX text (2 GB in the libraries of CUDA 13), so this goes by characters, not by tokens. */
 static void skip_block(struct cursor *c)
 {
-    static const bool special[256] = {
-        ['{'] = true, ['}'] = true, ['/'] = true, ['"'] = true, ['#'] = true};
-
     for (size_t depth = 1; depth;) {
-        while (c->at < c->end && !special[*c->at])
-            c->at++;
+        skip_plain(c);
         if (c->at == c->end)
             return;
         if (*c->at == '{' || *c->at == '}') {
@@ -261,19 +279,6 @@ static struct token next_kernel(struct cursor *c, uint32_t *traits)
     return t;
 }
 
-int kgi_ptx_read(struct kgi_bytes text, struct kgi_ptx *out)
-{
-    struct cursor c = start_of(text);
-    int error = read_head(&c, out);
-
-    if (error)
-        return error;
-    out->kernels = 0;
-    while (next_kernel(&c, &out->traits).size)
-        out->kernels++;
-    return 0;
-}
-
 /* Names of templates run to many KiB; most fit on the stack. */
 static int call_with_string(struct token name, int (*each)(const char *, int, void *),
                             void *context)
@@ -291,16 +296,25 @@ static int call_with_string(struct token name, int (*each)(const char *, int, vo
     return stop;
 }
 
-int kgi_ptx_kernels(struct kgi_bytes text, int (*each)(const char *, int, void *), void *context)
+int kgi_ptx_kernels(struct kgi_bytes text, struct kgi_ptx *out,
+                    int (*each)(const char *, int, void *), void *context)
 {
     struct cursor c = start_of(text);
-    struct kgi_ptx head;
     struct token name;
-    int result = read_head(&c, &head);
+    int result = read_head(&c, out);
 
-    while (result == 0 && (name = next_kernel(&c, &head.traits)).size)
-        result = call_with_string(name, each, context);
+    if (result == 0)
+        out->kernels = 0;
+    while (result == 0 && (name = next_kernel(&c, &out->traits)).size) {
+        out->kernels++;
+        result = each ? call_with_string(name, each, context) : 0;
+    }
     return result;
+}
+
+int kgi_ptx_read(struct kgi_bytes text, struct kgi_ptx *out)
+{
+    return kgi_ptx_kernels(text, out, NULL, NULL);
 }
 
 /* ---- variables ------------------------------------------------------------------------------------- */

@@ -119,7 +119,8 @@ static bool has_all(struct kgi_bytes cubin, const struct kgi_code *code)
     struct names n = {NULL, 0};
     void *scratch = NULL;
     struct kgi_bytes text = text_of(code, &scratch);
-    bool all = text.at && collect(cubin, &n) && kgi_ptx_kernels(text, is_missing, &n) == 0 &&
+    struct kgi_ptx ptx;
+    bool all = text.at && collect(cubin, &n) && kgi_ptx_kernels(text, &ptx, is_missing, &n) == 0 &&
                kgi_ptx_variables(text, is_missing, &n) == 0;
 
     kgi_pages_put(n.slot, n.room * sizeof *n.slot);

@@ -394,6 +394,7 @@ static int code_kernels(const struct kgi_code *c,
                         int (*each)(const char *mangled, int registers, void *context),
                         void *context)
 {
+    struct kgi_code code = *c;
     void *scratch = NULL;
     int result;
 
@@ -404,7 +405,7 @@ static int code_kernels(const struct kgi_code *c,
         if (!scratch)
             return -ENOMEM;
     }
-    result = kgi_code_kernels(c, scratch, c->size, each, context);
+    result = kgi_code_kernels(&code, scratch, c->size, each, context);
     kgi_pages_put(scratch, c->size);
     return result;
 }

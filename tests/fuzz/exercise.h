@@ -40,18 +40,19 @@ static inline int count_name(const char *name, int registers, void *context)
 
 static inline void exercise_ptx(struct kgi_bytes b)
 {
-    struct kgi_ptx head, whole;
+    struct kgi_ptx head, whole, listed;
     struct names names = {0, 0};
     int error = kgi_ptx_head(b, &head);
 
     PROMISE(error == 0 || error == -ENODATA || error == -EBADMSG);
     PROMISE(kgi_ptx_read(b, &whole) == error);
-    PROMISE(kgi_ptx_kernels(b, count_name, &names) == error);
+    PROMISE(kgi_ptx_kernels(b, &listed, count_name, &names) == error);
     if (error)
         return;
     PROMISE(head.major == whole.major && head.minor == whole.minor && head.kernels == -1);
     PROMISE(head.target.number == whole.target.number && head.target.suffix == whole.target.suffix);
     PROMISE(names.count == (size_t)whole.kernels && names.length <= b.size);
+    PROMISE(listed.kernels == whole.kernels && listed.traits == whole.traits);
 }
 
 static inline void exercise_cubin(struct kgi_bytes b)

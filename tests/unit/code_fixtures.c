@@ -40,7 +40,7 @@ static int in_order(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-static void add_kernels(struct page *p, const struct kgi_code *code)
+static void add_kernels(struct page *p, struct kgi_code *code)
 {
     struct kernels k = {.count = 0};
     void *scratch = malloc(code->size + 1);

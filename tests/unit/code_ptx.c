@@ -162,15 +162,16 @@ static int collect(const char *name, int registers, void *context)
 static void names_come_in_order_until_told_to_stop(void **state)
 {
     char all[4096] = "", longest[2100];
+    struct kgi_ptx p;
 
     (void)state;
     assert_int_equal(kgi_ptx_kernels(text_bytes(HEAD ".entry a(){} .entry $b_1(.param .u32 x){}"),
-                                     collect, all),
+                                     &p, collect, all),
                      0);
     assert_string_equal(all, "a $b_1 ");
     all[0] = 0;
     assert_int_equal(kgi_ptx_kernels(text_bytes(HEAD ".entry a(){} .entry stop(){} .entry b(){}"),
-                                     collect, all),
+                                     &p, collect, all),
                      7);
     assert_string_equal(all, "a stop ");
 
@@ -179,7 +180,7 @@ static void names_come_in_order_until_told_to_stop(void **state)
     int head = snprintf(longest, sizeof longest, HEAD ".entry ");
     memset(longest + head, 'x', 2000);
     strcpy(longest + head + 2000, "(){}");
-    assert_int_equal(kgi_ptx_kernels(text_bytes(longest), collect, all), 0);
+    assert_int_equal(kgi_ptx_kernels(text_bytes(longest), &p, collect, all), 0);
     assert_int_equal(strlen(all), 2001);
 }
 
