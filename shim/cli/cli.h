@@ -141,8 +141,11 @@ int kgi_inflater_add(struct kgi_inflater *inflater, size_t found, size_t code,
 int kgi_inflater_end(struct kgi_inflater *inflater, struct kgi_file *file);
 /* The memory of a file's kernel names; NULL is allowed. */
 void kgi_kernel_names_free(void *names);
-/* Reads one small payload here and now: kernels and traits of code are filled in. */
-void kgi_inspect_now(struct kgi_code *code, struct kgi_bytes payload);
+/* Reads one small payload here and now: kernels and traits of code are filled in, unless there is no
+ * memory. *glance, at first NULL, is what one payload leaves for the next. */
+struct kgi_glance;
+void kgi_inspect_now(struct kgi_glance **glance, struct kgi_code *code, struct kgi_bytes payload);
+void kgi_glance_free(struct kgi_glance *glance);
 
 /* ---- judge.c: a file against a target ------------------------------------------------------------------------ */
 

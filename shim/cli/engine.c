@@ -29,8 +29,8 @@
 enum {
     WINDOW = 256 << 10,       /* bytes asked for at once */
     ROOM = WINDOW + (64 << 10), /* and kept from before, at most */
-    SKIP_LEAST = 64 << 10,    /* so much must lie ahead for a seek to beat reading through */
-    AFTER_SKIP = 16 << 10,    /* asked for first behind it: the next header may be all that is needed */
+    SKIP_LEAST = 16 << 10,    /* so much must lie ahead for a seek to beat reading through */
+    AFTER_SKIP = 4 << 10,    /* asked for first behind it: the next header may be all that is needed */
     SMALL = 8 << 10,          /* payloads that are looked into */
     HEADER_MOST = 32 << 10,   /* an entry's header with its texts; 128 is the largest seen */
     RAW_MOST = 32 << 20,      /* a raw cubin or PTX file that is read whole */
@@ -66,6 +66,7 @@ struct scan {
     struct wrapper *wrappers;
     size_t wrapper_count, found_room, code_count;
     struct kgi_inflater *inflater;
+    struct kgi_glance *glance;
     struct kgi_file *file;
     int error; /* -ENOMEM */
 };
@@ -351,7 +352,7 @@ static bool read_payload(struct scan *s, struct kgi_code *code, uint64_t padded)
     if (payload.at && s->inflater)
         read_kernels(s, code, payload.at, at);
     else if (payload.at)
-        kgi_inspect_now(code, payload);
+        kgi_inspect_now(&s->glance, code, payload);
     free(copy);
     return payload.at && pass(s, padded - stored);
 }
@@ -428,7 +429,7 @@ static int add_image(struct scan *s, uint64_t at, struct kgi_bytes image)
     if (s->inflater)
         read_kernels(s, added, image.at, at);
     else
-        kgi_inspect_now(added, image);
+        kgi_inspect_now(&s->glance, added, image);
     return 0;
 }
 
@@ -718,6 +719,7 @@ int kgi_scan_stream(const char *path, struct kgi_bytes start, struct kgi_stream 
         check_end(&s);
         kgi_file_settle(out);
     }
+    kgi_glance_free(s.glance);
     free(s.segments.bytes);
     free(s.sections.bytes);
     free(s.wrappers);
