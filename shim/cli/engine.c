@@ -22,6 +22,7 @@
  */
 #include <elf.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "cli.h"
@@ -66,7 +67,7 @@ struct scan {
     struct wrapper *wrappers;
     size_t wrapper_count, found_room, code_count;
     struct kgi_inflater *inflater;
-    struct kgi_glance *glance;
+    struct kgi_glance **glance;
     struct kgi_file *file;
     int error; /* -ENOMEM */
 };
@@ -352,7 +353,7 @@ static bool read_payload(struct scan *s, struct kgi_code *code, uint64_t padded)
     if (payload.at && s->inflater)
         read_kernels(s, code, payload.at, at);
     else if (payload.at)
-        kgi_inspect_now(&s->glance, code, payload);
+        kgi_inspect_now(s->glance, code, payload);
     free(copy);
     return payload.at && pass(s, padded - stored);
 }
@@ -429,7 +430,7 @@ static int add_image(struct scan *s, uint64_t at, struct kgi_bytes image)
     if (s->inflater)
         read_kernels(s, added, image.at, at);
     else
-        kgi_inspect_now(&s->glance, added, image);
+        kgi_inspect_now(s->glance, added, image);
     return 0;
 }
 
@@ -697,18 +698,47 @@ static void search(struct scan *s)
     }
 }
 
+/* One is kept for the next file: an environment has 50 000, and a window freed among what is kept of each
+ * left 100 MB of holes. */
+struct workspace {
+    uint8_t window[ROOM];
+    struct kgi_glance *glance;
+};
+
+static _Atomic(struct workspace *) spare;
+
+static struct workspace *take_workspace(void)
+{
+    struct workspace *w = atomic_exchange(&spare, NULL);
+
+    return w ? w : kgi_pages_get(sizeof *w);
+}
+
+static void leave_workspace(struct workspace *w)
+{
+    struct workspace *none = NULL;
+
+    if (!w || atomic_compare_exchange_strong(&spare, &none, w))
+        return;
+    kgi_glance_free(w->glance);
+    kgi_pages_put(w, sizeof *w);
+}
+
 int kgi_scan_stream(const char *path, struct kgi_bytes start, struct kgi_stream *stream,
                     bool with_kernels, struct kgi_file *out)
 {
+    struct workspace *w = take_workspace();
     struct scan s = {.stream = stream, .start = start, .ask = WINDOW, .file = out};
 
     *out = (struct kgi_file){.path = strdup(path)};
-    s.buffer = aligned_alloc(64, ROOM);
     s.inflater = with_kernels ? kgi_inflater_start(stream) : NULL;
-    if (!out->path || !s.buffer || (with_kernels && !s.inflater))
+    if (!out->path || !w || (with_kernels && !s.inflater)) {
         s.error = -ENOMEM;
-    else
+    } else {
+        s.buffer = w->window;
+        s.glance = &w->glance;
         search(&s);
+    }
     if (s.inflater) {
         int error = kgi_inflater_end(s.inflater, out);
         s.error = s.error ? s.error : error;
@@ -719,11 +749,10 @@ int kgi_scan_stream(const char *path, struct kgi_bytes start, struct kgi_stream 
         check_end(&s);
         kgi_file_settle(out);
     }
-    kgi_glance_free(s.glance);
     free(s.segments.bytes);
     free(s.sections.bytes);
     free(s.wrappers);
-    free(s.buffer);
+    leave_workspace(w);
     return s.error;
 }
 

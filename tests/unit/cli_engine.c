@@ -1,5 +1,7 @@
 /* What the engine finds does not depend on how the stream cuts its bytes; damage is named, and nothing
  * it reads can make it stand still. */
+#include <elf.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "cli/cli.h"
 #include "code_fixture.h"
@@ -34,7 +36,7 @@ static int skip_source(void *context, uint64_t size)
 
 static struct kgi_file scan_by(struct source *s, size_t start, bool skip, bool kernels)
 {
-    struct kgi_stream stream = {read_source, s, skip ? skip_source : NULL};
+    struct kgi_stream stream = {.read = read_source, .context = s, .skip = skip ? skip_source : NULL};
     struct kgi_file file;
 
     s->at = start < s->bytes.size ? start : s->bytes.size;
@@ -314,6 +316,144 @@ static void kernels_of_all(void **state)
     kgi_file_free(&file);
 }
 
+static ssize_t read_source_at(void *context, void *to, size_t size, uint64_t offset)
+{
+    struct source *s = context;
+    size_t left = offset < s->bytes.size ? s->bytes.size - offset : 0, n = size < left ? size : left;
+
+    if (s->error)
+        return s->error;
+    n = n < s->chunk ? n : s->chunk;
+    memcpy(to, s->bytes.at + offset, n);
+    return (ssize_t)n;
+}
+
+static struct kgi_file scan_at(struct source *s)
+{
+    struct kgi_stream stream = {read_source, s, NULL, read_source_at};
+    struct kgi_file file;
+
+    s->at = 0;
+    assert_int_equal(kgi_scan_stream("f", (struct kgi_bytes){NULL, 0}, &stream, true, &file), 0);
+    return file;
+}
+
+static void same_kernels(const struct kgi_found *a, const struct kgi_found *b)
+{
+    for (size_t j = 0; j < a->count; j++)
+        for (int k = 0; a->kernels && k < a->codes[j].kernels; k++) {
+            assert_string_equal(a->kernels[j][k].name, b->kernels[j][k].name);
+            assert_int_equal(a->kernels[j][k].registers, b->kernels[j][k].registers);
+        }
+}
+
+/* Copied on their way, or read by the threads: the same kernels. */
+static void kernels_by_either_way(void **state)
+{
+    static const char *const names[] = {"host.so", "plain_targets.fatbin", "cubin_90a.cubin",
+                                        "legacy.ptx", "a_targets.fatbin", "rdc.fatbin"};
+
+    (void)state;
+    for (size_t n = 0; n < KGI_COUNT(names); n++) {
+        struct source s = {.bytes = fixture(names[n]), .chunk = 1000};
+        struct kgi_file copied = scan_by(&s, 0, false, true), read = scan_at(&s);
+        same(&copied, &read);
+        for (size_t i = 0; i < copied.found_count; i++)
+            same_kernels(&copied.found[i], &read.found[i]);
+        kgi_file_free(&copied);
+        kgi_file_free(&read);
+    }
+}
+
+/* 600 cubins that differ in a number nobody reads, every second one also in that its kernels are none:
+ * more than are remembered at a time, and none may be taken for another. */
+static void what_is_remembered_is_of_the_same_bytes(void **state)
+{
+    enum { COUNT = 600 };
+    struct kgi_bytes one = fixture("cubin_90a.cubin"), symbols, names;
+    size_t step = (one.size + 7) & ~(size_t)7;
+    uint8_t *all = calloc(COUNT, step);
+
+    (void)state;
+    assert_int_equal(kgi_elf_symbols(one, SHT_SYMTAB, &symbols, &names), 0);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        uint8_t *cubin = memcpy(all + i * step, one.at, one.size);
+        memcpy(cubin + offsetof(Elf64_Ehdr, e_entry), &i, sizeof i);
+        for (size_t at = 0; at < symbols.size && i & 1; at += sizeof(Elf64_Sym))
+            cubin[symbols.at - one.at + (ptrdiff_t)(at + offsetof(Elf64_Sym, st_other))] = 0;
+    }
+    struct kgi_file file = scan((struct kgi_bytes){all, COUNT * step});
+    assert_int_equal(file.found_count, COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        assert_int_equal(file.found[i].codes[0].kernels, i & 1 ? 0 : 1);
+    kgi_file_free(&file);
+    free(all);
+}
+
+/* One stream for who reads on, another for who reads at a place. */
+struct two {
+    struct source *first, *second;
+};
+
+static ssize_t read_first(void *context, void *to, size_t size)
+{
+    return read_source(((struct two *)context)->first, to, size);
+}
+
+static ssize_t read_second(void *context, void *to, size_t size, uint64_t offset)
+{
+    return read_source_at(((struct two *)context)->second, to, size, offset);
+}
+
+/* A payload that was passed over, and is gone or unreadable when a thread comes for it. */
+static void lost_payloads_are_told(void **state)
+{
+    struct kgi_bytes bytes = big_fatbin(3 << 20);
+    struct source whole = {.bytes = bytes, .chunk = SIZE_MAX};
+    struct source short_one = {.bytes = {bytes.at, 4000}, .chunk = SIZE_MAX};
+    struct source bad = {.bytes = bytes, .chunk = SIZE_MAX, .error = -EIO};
+    struct {
+        struct source *at;
+        const char *says;
+    } rows[] = {{&short_one, "the file has become shorter"}, {&bad, "Input/output error"}};
+
+    (void)state;
+    for (size_t i = 0; i < KGI_COUNT(rows); i++) {
+        struct two both = {&whole, rows[i].at};
+        struct kgi_stream stream = {read_first, &both, NULL, read_second};
+        struct kgi_file file;
+        whole.at = 0;
+        assert_int_equal(kgi_scan_stream("f", (struct kgi_bytes){NULL, 0}, &stream, true, &file), 0);
+        assert_non_null(strstr(file.error, rows[i].says));
+        assert_non_null(strstr(file.error, i ? "byte 0x50: " : "byte 0x"));
+        assert_false(file.damaged);
+        assert_int_equal(file.found[0].count, 3);
+        assert_true(file.found[0].codes[1].traits & KGI_T_UNREADABLE);
+        assert_int_equal(file.found[0].codes[1].kernels, -1);
+        kgi_file_free(&file);
+    }
+    free((void *)(uintptr_t)bytes.at);
+}
+
+/* What a file leaves behind is what was found in it: 4 000 of an environment's 50 000, each of which once
+ * left a hole of 320 KB. */
+static void many_files_fit_in_little_memory(void **state)
+{
+    struct kgi_bytes bytes = fixture("stub.fatbin");
+    static struct kgi_file files[4000];
+    struct rusage before, after;
+
+    (void)state;
+    files[0] = scan(bytes);
+    getrusage(RUSAGE_SELF, &before);
+    for (size_t i = 1; i < KGI_COUNT(files); i++)
+        files[i] = scan(bytes);
+    getrusage(RUSAGE_SELF, &after);
+    assert_true(after.ru_maxrss - before.ru_maxrss < 16 << 10); /* KB */
+    for (size_t i = 0; i < KGI_COUNT(files); i++)
+        kgi_file_free(&files[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +467,10 @@ int main(void)
         cmocka_unit_test(wrappers_tell),
         cmocka_unit_test(read_errors_are_told),
         cmocka_unit_test(kernels_of_all),
+        cmocka_unit_test(kernels_by_either_way),
+        cmocka_unit_test(what_is_remembered_is_of_the_same_bytes),
+        cmocka_unit_test(lost_payloads_are_told),
+        cmocka_unit_test(many_files_fit_in_little_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
