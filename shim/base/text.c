@@ -73,6 +73,8 @@ static size_t add_plain(struct kgi_text *t, const unsigned char *s, const char *
 {
     size_t count = 0, room = t->size - t->length - 1;
 
+    if (t->cut)
+        return 0;
     while (s[count] >= 0x20 && s[count] < 0x7f && s[count] != except[0] && s[count] != except[1])
         count++;
     t->cut |= count > room;

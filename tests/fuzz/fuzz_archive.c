@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct kgi_visitor visitor = {
         .file = on_file, .error = on_error, .hidden = on_hidden, .context = &met};
     struct feed feed = {data, size};
-    struct kgi_stream stream = {on_read, &feed, NULL};
+    struct kgi_stream stream = {.read = on_read, .context = &feed};
     int result = kgi_walk_stream("-", &stream, &visitor);
 
     PROMISE(result == 0 || result == 77);

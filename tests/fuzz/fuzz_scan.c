@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t how = size ? data[size - 1] : 0; /* a file's last byte says nothing of it */
     struct source source = {{data, size}, 0, how & 2 ? 37 : SIZE_MAX};
-    struct kgi_stream stream = {read_source, &source, NULL};
+    struct kgi_stream stream = {.read = read_source, .context = &source};
     struct kgi_host host = {.gpu = {90, 0}};
     struct kgi_file_verdict verdict;
     struct kgi_file file;

@@ -236,7 +236,7 @@ static inline ssize_t feed_read(void *context, void *to, size_t size)
 static inline void expect_stream(struct made made, const char *want)
 {
     struct feed feed = {made, 0, 777};
-    struct kgi_stream stream = {feed_read, &feed, NULL};
+    struct kgi_stream stream = {.read = feed_read, .context = &feed};
     struct log log = {0};
     struct kgi_visitor v = visitor(&log);
 
