@@ -13,10 +13,17 @@
  * - When there is no GPU at all on which every image would run, the library must choose at run time
  *   what it launches; where one image holds SASS for the target, that is the answer. So it is with
  *   cuBLASLt ({sm_75}, {sm_90a}, {sm_100 ..}), cuDNN's engines and cuSPARSE. The same holds where
- *   images are not registered but loaded by the library itself (cuFFT).
+ *   images are not registered but loaded by the library itself (cuFFT). On a GPU newer than all its SASS
+ *   such a library goes the way it was made to go on the newest that it knows: an image that cannot run
+ *   there either is set aside. So libcublas of CUDA 12.1, with 178 images of sm_50 .. sm_90 and PTX 90 and
+ *   three for Pascal alone, is compiled for sm_120; cuBLASLt beside it, where 345 images have {sm_80
+ *   sm_90} and no PTX, is not.
  *
  * nvcc -rdc: the relocatable images are not registered themselves; the device link's image stands for
- * them, and where that does not fit the driver links them: both are judged together.
+ * them, and where that does not fit the driver links them: both are judged together. Relocatable SASS
+ * that stands alone in its fatbin is judged as any other: packed, it does not show what it is, and the
+ * driver, or in a library's object files the linker, has nothing to compile (cuDNN's two images for
+ * Turing, libcudadevrt.a).
  */
 #include <stdlib.h>
 
@@ -92,6 +99,21 @@ static void judge_both(const struct kgi_file *file, const struct kgi_found *link
     free(codes);
 }
 
+/* An image by itself. */
+static void judge_alone(const struct kgi_found *unit, const struct kgi_host *host,
+                        struct kgi_verdict *out)
+{
+    struct kgi_code *codes = unit->fatbin ? calloc(unit->count + 1, sizeof *codes) : NULL;
+
+    for (size_t i = 0; codes && i < unit->count; i++) {
+        codes[i] = unit->codes[i];
+        if (codes[i].kind == KGI_CUBIN)
+            codes[i].traits &= ~(uint32_t)KGI_T_RELOCATABLE;
+    }
+    kgi_judge(codes ? codes : unit->codes, unit->count, host, out);
+    free(codes);
+}
+
 static bool counts(const struct kgi_file *file, size_t i, bool registered,
                    const struct kgi_found *linked)
 {
@@ -113,7 +135,7 @@ static void judge_one(const struct kgi_file *file, size_t i, const struct kgi_fo
         judge_both(file, linked, found, host, out);
         return;
     }
-    kgi_judge(found->codes, found->count, host, &out->verdict);
+    judge_alone(found, host, &out->verdict);
     int reason = out->verdict.answer == KGI_NONE ? out->verdict.reason : KGI_OK;
     out->aside = reason == KG102_ARCH_SPECIFIC ||
                  ((reason == KG101_NO_CODE || reason == KG106_NO_KERNEL) &&
@@ -166,6 +188,37 @@ static bool worse(const struct kgi_verdict *a, const struct kgi_verdict *b)
     return a->reason == KG101_NO_CODE && b->reason != KG101_NO_CODE;
 }
 
+/* The newest GPU before this one that the file has SASS for; 0 = there is none. */
+static uint16_t newest_known(const struct kgi_file *file, const struct kgi_found *linked,
+                             const struct kgi_host *host)
+{
+    uint16_t newest = 0;
+
+    for (size_t i = 0; i < file->found_count; i++)
+        for (size_t k = 0; counts(file, i, file->registers, linked) && k < file->found[i].count; k++) {
+            const struct kgi_code *code = &file->found[i].codes[k];
+            if (code->kind == KGI_CUBIN && !is_empty(code) && code->target.number > newest &&
+                code->target.number < host->gpu.number)
+                newest = code->target.number;
+        }
+    return newest;
+}
+
+/* Whether the library does without this image, which fails here, on the newest GPU it knows too. */
+static bool is_past(const struct kgi_file *file, const struct kgi_found *linked,
+                    const struct opinion *o, uint16_t newest)
+{
+    struct kgi_host before = {.gpu = {newest, 0}};
+    struct opinion then;
+    int reason = o->verdict.reason;
+
+    if (o->verdict.answer != KGI_NONE || !newest ||
+        (reason != KG101_NO_CODE && reason != KG106_NO_KERNEL && reason != KG108_NEEDS_LINK))
+        return false;
+    judge_one(file, o->found, linked, &before, &then);
+    return then.verdict.answer == KGI_NONE;
+}
+
 static void take(struct kgi_file_verdict *out, const struct opinion *o)
 {
     out->verdict = o->verdict;
@@ -178,6 +231,7 @@ void kgi_file_judge(const struct kgi_file *file, const struct kgi_host *host,
     const struct kgi_found *linked = linked_of(file);
     struct opinion o, worst = {.found = SIZE_MAX}, best = {.found = SIZE_MAX},
                       aside = {.found = SIZE_MAX};
+    uint16_t newest = file->chooses ? newest_known(file, linked, host) : 0;
 
     *out = (struct kgi_file_verdict){.verdict = {KGI_NO_CUDA, KGI_OK, -1, 0}, .found = SIZE_MAX,
                                      .chooses = file->chooses};
@@ -187,6 +241,7 @@ void kgi_file_judge(const struct kgi_file *file, const struct kgi_host *host,
         judge_one(file, i, linked, host, &o);
         if (o.verdict.answer == KGI_NO_CUDA)
             continue;
+        o.aside = o.aside || is_past(file, linked, &o, newest);
         out->judged++;
         out->failing += o.verdict.answer == KGI_NONE;
         out->compiled += o.verdict.answer == KGI_JIT || o.verdict.answer == KGI_LINK;

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include "cli/cli.h"
 
-/* A file from a text: images are split by "|", codes by a space. "80" is a cubin, "p80" PTX, "e80" a
- * cubin without kernels, "r80" a relocatable cubin; an image that begins with "-" is not registered, with
+/* A file from a text: images are split by "|", codes by a space. "80" is a cubin, "p80" PTX, "l80" LTO,
+ * "e80" a cubin without kernels, "r80" a relocatable cubin; an image that begins with "-" is not registered, with
  * "=" the device link's, with "~" relocatable. */
 static struct kgi_file file_of(const char *text)
 {
@@ -29,13 +29,15 @@ static struct kgi_file file_of(const char *text)
                                       .minor = 7, .kernels = -1};
             if (*word == 'p')
                 code->major = 7;
+            if (*word == 'l')
+                code->kind = KGI_LTO;
             if (*word == 'e')
                 code->kernels = 0;
             if (*word == 'e')
                 code->traits = KGI_T_INSPECTED;
             if (*word == 'r')
                 code->traits = KGI_T_RELOCATABLE;
-            assert_int_equal(kgi_target_parse(word + strspn(word, "per"), &code->target), 0);
+            assert_int_equal(kgi_target_parse(word + strspn(word, "perl"), &code->target), 0);
         }
     }
     kgi_file_settle(&file);
@@ -113,6 +115,32 @@ static void chosen_at_run_time(void **state)
     assert_false(judge("80 90|80 90 120", 120).chooses);
 }
 
+/* What such a library does without on the newest GPU that it knows, it does without on later ones. */
+static void left_behind(void **state)
+{
+    static const char cublas[] = "50 60 61 70 80 86 p90 90|80 86 p90 90|50 60 61|60 61";
+    static const char cufft[] = "-p50|-p90|-l70|-70|-89|-90";
+
+    (void)state;
+    expect(cublas, 90, KGI_NATIVE, 0);
+    expect(cublas, 120, KGI_JIT, KG201_WILL_JIT);
+    assert_int_equal(judge(cublas, 120).failing, 2);
+    expect("50 60 61 p90 90|80 90|50 60 61", 120, KGI_NONE, KG101_NO_CODE); /* cuBLASLt: {80 90} runs on 90 */
+    expect("50 60 61|50 60 61 80 90 p90", 120, KGI_NONE, KG101_NO_CODE); /* all run on 60: no choice */
+    expect(cufft, 120, KGI_JIT, KG201_WILL_JIT); /* LTO is for the library's own linker */
+    expect(cufft, 90, KGI_NATIVE, 0);
+    expect("-l70|-90", 120, KGI_NONE, KG101_NO_CODE);
+}
+
+/* The driver links it, and compiles nothing. */
+static void relocatable_alone(void **state)
+{
+    (void)state;
+    expect("75 80 90|r75", 75, KGI_NATIVE, 0); /* libcudnn_cnn */
+    expect("r75 r80", 86, KGI_FAMILY, 0);      /* libcudadevrt.a */
+    expect("r75", 90, KGI_NONE, KG101_NO_CODE);
+}
+
 static void device_linked(void **state)
 {
     (void)state;
@@ -130,6 +158,8 @@ int main(void)
         cmocka_unit_test(stubs_and_strangers_do_not_count),
         cmocka_unit_test(extras_for_other_gpus),
         cmocka_unit_test(chosen_at_run_time),
+        cmocka_unit_test(left_behind),
+        cmocka_unit_test(relocatable_alone),
         cmocka_unit_test(device_linked),
     };
 
