@@ -85,6 +85,9 @@ def wheels(data):
         place = "site-packages" if name in titles else "torch-2.7.1-*.whl"
         yield block([f"$ kguard scan {place} -t sm_120", *trimmed(record["scan"]),
                      f"(exit {record['scan_exit']})"])
+        if name == "cured" and any("libcufft" in line and "KG108" in line for line in record["scan"]):
+            yield ("libcufft holds thousands of images, for this GPU and for others, and loads those that it "
+                   "needs itself (`kguard scan --why`);\nthe verdict is that of the worst of them.\n")
         if "run" in record:
             yield from runs(record, record["command"], record["alone_exit"], record["run_exit"], True)
 
