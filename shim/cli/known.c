@@ -337,6 +337,40 @@ const struct kgi_known kgi_known[] = {
      .next = RUN " of an earlier failure, if there was one. Else: compute-sanitizer COMMAND.",
      .source = "cuda.h, CUDA 13.0",
      .codes = {KG204_UNCHECKED}},
+    /* 716 to 719: what else kernels come to that work on what another should have written. */
+#define CONSEQUENCE(n, words, runtime, driver, lower)                                              \
+    {.number = n,                                                                                  \
+     .title = words,                                                                               \
+     .names = runtime ", " driver,                                                                 \
+     .texts = words "|" lower,                                                                     \
+     .means = "A kernel ran and went wrong. It can be the consequence of another that did not "    \
+              "run: what it should have written is garbage.",                                      \
+     .guilty = "Usually a fault of that kernel or its arguments; where a launch failed "           \
+               "unchecked before, the library of that launch.",                                    \
+     .next = RUN " of an earlier failure, if there was one. Else: compute-sanitizer COMMAND.",     \
+     .source = "cuda.h, CUDA 13.0",                                                                \
+     .codes = {KG204_UNCHECKED}}
+    CONSEQUENCE(716, "misaligned address", "cudaErrorMisalignedAddress",
+                "CUDA_ERROR_MISALIGNED_ADDRESS",
+                "cudaerrormisalignedaddress|cuda_error_misaligned_address"),
+    CONSEQUENCE(717, "operation not supported on global/shared address space",
+                "cudaErrorInvalidAddressSpace", "CUDA_ERROR_INVALID_ADDRESS_SPACE",
+                "cudaerrorinvalidaddressspace|cuda_error_invalid_address_space"),
+    CONSEQUENCE(718, "invalid program counter", "cudaErrorInvalidPc", "CUDA_ERROR_INVALID_PC",
+                "cudaerrorinvalidpc|cuda_error_invalid_pc"),
+    CONSEQUENCE(719, "unspecified launch failure", "cudaErrorLaunchFailure",
+                "CUDA_ERROR_LAUNCH_FAILED", "cudaerrorlaunchfailure|cuda_error_launch_failed"),
+    {.number = 100,
+     .title = "no CUDA-capable device is detected",
+     .names = "cudaErrorNoDevice, CUDA_ERROR_NO_DEVICE",
+     .texts = "no cuda-capable device is detected|cudaerrornodevice|cuda_error_no_device|"
+              "found no nvidia driver on your system|no cuda gpus are available",
+     .means = "The driver sees no GPU from here, or there is no driver. Nothing about GPU code.",
+     .guilty = "A container started without --gpus, CUDA_VISIBLE_DEVICES that hides all, or the "
+               "driver's installation.",
+     .next = "kguard doctor shows which driver, devices and libcuda.so.1 are found.",
+     .source = "cuda.h, CUDA 13.0; pytorch/pytorch torch/csrc/cuda/Module.cpp",
+     .codes = {0}},
     {.number = 35,
      .title = "CUDA driver version is insufficient for CUDA runtime version",
      .names = "cudaErrorInsufficientDriver",
@@ -346,6 +380,18 @@ const struct kgi_known kgi_known[] = {
      .guilty = "The driver, or a container started without GPUs.",
      .next = "kguard doctor shows which driver is there and which libcuda.so.1 is found.",
      .source = "driver_types.h, CUDA 13.0",
+     .codes = {0}},
+    {.number = 803,
+     .title = "system has unsupported display driver / cuda driver combination",
+     .names = "cudaErrorSystemDriverMismatch, CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
+     .texts = "unsupported display driver / cuda driver combination|cudaerrorsystemdrivermismatch|"
+              "cuda_error_system_driver_mismatch",
+     .means = "The libcuda.so.1 that was found is of another version than the kernel's driver. "
+              "Nothing about GPU code.",
+     .guilty = "A driver that was upgraded without a reboot, or a libcuda.so.1 inside the container "
+               "image.",
+     .next = "kguard doctor shows both versions and where the library was found.",
+     .source = "cuda.h, CUDA 13.0",
      .codes = {0}},
     {.number = 804,
      .title = "forward compatibility was attempted on non supported HW",

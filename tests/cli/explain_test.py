@@ -71,6 +71,12 @@ The current PyTorch install supports CUDA capabilities sm_50 sm_60 sm_70 sm_75 s
     ("invalid device symbol", ["CUDA error 13"]),
     ("CUDA error: invalid resource handle", ["CUDA error 400"]),
     ("CUDA error: an illegal memory access was encountered", ["CUDA error 700"]),
+    ("CUDA error: misaligned address", ["CUDA error 716"]),
+    ("CUDA error: unspecified launch failure", ["CUDA error 719"]),
+    ("RuntimeError: Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU and "
+     "installed a driver", ["CUDA error 100"]),
+    ("RuntimeError: No CUDA GPUs are available", ["CUDA error 100"]),
+    ("Error 803: system has unsupported display driver / cuda driver combination", ["CUDA error 803"]),
     ("CUDA driver version is insufficient for CUDA runtime version", ["CUDA error 35"]),
     ("Error 804: forward compatibility was attempted on non supported HW", ["CUDA error 804"]),
     ("ggml: CUDA error 209 in function x", ["CUDA error 209"]),
