@@ -34,8 +34,8 @@ STATES = {
              "sm_80 and PTX of it, as \"8.0+PTX\" gives it: it runs, after the driver has compiled it."),
     "cured": ("Rebuilt", "sm_80, sm_90 and sm_120."),
 }
-# What is shown of a scan: the user's packages, and of NVIDIA's libraries these two.
-OWN = re.compile(r"site-packages/(torch|torchvision|xformers|triton)[/.]|libnvrtc|libcufft\.|\.whl!|SITE/")
+# What is shown of a scan: the user's packages, and of NVIDIA's libraries that one.
+OWN = re.compile(r"site-packages/(torch|torchvision|xformers|triton)[/.]|libnvrtc|\.whl!|SITE/")
 
 
 def block(lines):
@@ -85,9 +85,6 @@ def wheels(data):
         place = "site-packages" if name in titles else "torch-2.7.1-*.whl"
         yield block([f"$ kguard scan {place} -t sm_120", *trimmed(record["scan"]),
                      f"(exit {record['scan_exit']})"])
-        if name == "cured" and any("libcufft" in line and "KG108" in line for line in record["scan"]):
-            yield ("libcufft holds thousands of images, for this GPU and for others, and loads those that it "
-                   "needs itself (`kguard scan --why`);\nthe verdict is that of the worst of them.\n")
         if "run" in record:
             yield from runs(record, record["command"], record["alone_exit"], record["run_exit"], True)
 
