@@ -68,6 +68,8 @@ size_t kgi_report_text(const struct kgi_diagnosis *d, struct kgi_text *out);
 
 /* A kernel's name as it stands in a sentence: demangled, a long one without its parameters; false then. */
 bool kgi_report_kernel(struct kgi_text *out, const char *mangled);
+/* "void f<int, 4>(float*, A<B>)" -> "void f<...>(...)": the outermost brackets keep their place. */
+void kgi_report_folded(struct kgi_text *out, const char *name);
 
 /* ---- holds.c -------------------------------------------------------------------------------------- */
 

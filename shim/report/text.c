@@ -33,8 +33,7 @@ static void add_severity(struct kgi_text *out, const struct kgi_diagnosis *d)
                      d->reason);
 }
 
-/* "void f<int, 4>(float*, A<B>)" -> "void f<...>(...)": the outermost brackets keep their place. */
-static void add_folded(struct kgi_text *out, const char *name)
+void kgi_report_folded(struct kgi_text *out, const char *name)
 {
     int depth = 0;
 
@@ -60,7 +59,7 @@ bool kgi_report_kernel(struct kgi_text *out, const char *mangled)
         kgi_text_add_safe(out, name);
         return true;
     }
-    add_folded(&folded, name);
+    kgi_report_folded(&folded, name);
     kgi_text_add_safe(out, folded.at);
     if (folded.cut)
         kgi_text_add(out, "...");

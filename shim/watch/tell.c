@@ -193,20 +193,30 @@ static bool is_plumbing(const struct kgi_frame *f)
                          strncmp(f->symbol, "__cuda", 6) == 0 || strncmp(f->symbol, "cuda", 4) == 0);
 }
 
-/* "at::native::(anonymous namespace)::launch<float, 4>(...)" is for machines: on this line a long name
- * loses its parameters, then its end. */
+/* "void at::native::gpu_kernel<at::native::FillFunctor<float> >(at::TensorIteratorBase&, ...)" is for
+ * machines: on this line a long name is "at::native::gpu_kernel<...>", and a lambda's that of the
+ * function it stands in. */
 static void add_function(struct kgi_text *line, const char *symbol)
 {
-    char name[160];
-    char *open;
+    char name[2048];
+    KGI_TEXT(folded, 72);
+    char *end;
 
     kgi_demangle(symbol, name, sizeof name);
-    open = strlen(name) > 48 ? strrchr(name, '(') : NULL;
-    if (open && open > name && open[-1] != ' ')
-        *open = 0;
-    if (strlen(name) > 72)
-        memcpy(name + 69, "...", 4);
-    kgi_text_add_safe(line, name);
+    if (strlen(name) <= 48) {
+        kgi_text_add_safe(line, name);
+        return;
+    }
+    end = strstr(name, "::{lambda");
+    if (end)
+        *end = 0;
+    kgi_report_folded(&folded, name + (strncmp(name, "void ", 5) == 0 ? 5 : 0));
+    end = strrchr(folded.at, '(');
+    if (end && end > folded.at && end[-1] != ' ' && strcmp(end, "(...)") == 0)
+        *end = 0;
+    kgi_text_add_safe(line, folded.at);
+    if (folded.cut)
+        kgi_text_add(line, "...");
 }
 
 /* What Cython calls its functions tells nothing that the Python stack does not. */
@@ -215,11 +225,13 @@ static const char *function_of(const struct kgi_frame *f)
     return f->symbol && strncmp(f->symbol, "__pyx_", 6) == 0 ? NULL : f->symbol;
 }
 
-/* Outermost first; a file is named where it changes: "udf_ext.so compute() > launch(int)". */
+/* Outermost first; a file is named where it changes: "udf_ext.so compute() > launch(int)"; a function that
+ * comes twice in a row, once. */
 static void draw_stack(struct desk *desk)
 {
     struct kgi_text line = {desk->stack, sizeof desk->stack, 0, false};
     const char *file = "";
+    char last[80] = "";
     size_t picked[5], n = 0;
 
     for (size_t i = 0; i < desk->frame_count && n < KGI_COUNT(picked); i++)
@@ -229,16 +241,17 @@ static void draw_stack(struct desk *desk)
         const struct kgi_frame *f = &desk->frames[picked[n]];
         const char *function = function_of(f);
         bool same = strcmp(file, f->path) == 0;
+        KGI_TEXT(name, 80);
 
-        if (same && !function)
+        if (function)
+            add_function(&name, function);
+        if (same && (!function || strcmp(name.at, last) == 0))
             continue;
         kgi_text_add(&line, "%s", line.length ? " > " : "");
         if (!same)
             kgi_text_add_safe(&line, base_name(f->path));
-        if (function) {
-            kgi_text_add(&line, "%s", same ? "" : " ");
-            add_function(&line, function);
-        }
+        kgi_text_add(&line, "%s%s", same || !function ? "" : " ", name.at);
+        memcpy(last, name.at, sizeof last);
         file = f->path;
     }
 }
