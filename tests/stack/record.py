@@ -5,8 +5,8 @@ and app.py under `kguard run` on the simulated RTX 5090 of tests/fake.
     make && make fake && tests/stack/record.py FOLDER [PYTHON3.12]
 
 Makes virtual environments in FOLDER (13 GB) where they are not there yet, and writes recorded.json, from
-which document.py makes docs/stack.md. Needs a network, gcc, unshare, and CPython 3.9 to 3.12. PyTorch, its kernels and
-their registration are real; the driver is that of tests/fake, and the runtime is its libcudart with
+which document.py makes docs/stack.md. Needs a network, gcc, unshare, and CPython 3.9 to 3.12. PyTorch, its
+kernels and their registration are real; the driver is that of tests/fake, and the runtime is its libcudart with
 runtime.c beside it.
 """
 import datetime
@@ -95,7 +95,7 @@ def lines(text):
     for long, short in ((FOLDER + "/", ""), (HERE + "/", ""), (ROOT, "REPO"), (os.path.expanduser("~"), "~")):
         text = text.replace(long, short)
     text = re.sub(r"kguard\[\d+", "kguard[4242", text)
-    return [line[:400] for line in text.splitlines() if line.strip()]
+    return [line if len(line) <= 400 else line[:400] + " [...]" for line in text.splitlines() if line.strip()]
 
 
 def main():

@@ -235,10 +235,14 @@ def run(argv, env, seconds=70):
     return process.returncode, out.decode(errors="replace")
 
 
+def cut(line, most):
+    return line if len(line) <= most else line[:most] + " [...]"
+
+
 def plain_lines(text, most):
     """The end of what a program prints, places of this machine by a short name, without progress bars."""
     lines = [x.split("\r")[-1].rstrip() for x in text.splitlines()]
-    lines = [x[:400] for x in lines if x.strip()]
+    lines = [cut(x, 400) for x in lines if x.strip()]
     return lines[-most:]
 
 
@@ -247,7 +251,7 @@ def driver_log(text, but=()):
     again and again is kept once; but: lines that are left out."""
     lines = re.findall(r"\[\d\d:\d\d:\d\d[^]]*\]\[\d+\](\[CUDA\].*?)(?=\[\d\d:\d\d:\d\d|\n|$)", text)
     once = [x for x in dict.fromkeys(lines) if x not in but]
-    return [x[:300] for x in once]
+    return [cut(x, 300) for x in once]
 
 
 HEALTHY = []
@@ -299,12 +303,12 @@ def do(mode):
     if mode.sanitize and shutil.which("compute-sanitizer"):
         fresh()
         _, said = run(["compute-sanitizer", "--target-processes", "all", *argv], mode.env)
-        record["sanitizer"] = shorten([x[:300] for x in said.splitlines()
+        record["sanitizer"] = shorten([cut(x, 300) for x in said.splitlines()
                                        if x.startswith("=========")][:12])
     fresh()
     with_rc, said = run(argv, dict(mode.env, LD_PRELOAD=SHIM))
     record["kguard"] = shorten([x for x in said.splitlines() if re.match(r"kguard\[", x)])
-    record["exception"] = shorten([x[:400] for x in said.splitlines()
+    record["exception"] = shorten([cut(x, 400) for x in said.splitlines()
                                    if "(kguard: " in x and not x.startswith("kguard[")][:2])
     if with_rc != rc:
         problems.append(f"exit {rc} became {with_rc}: {said[-300:]!r}")

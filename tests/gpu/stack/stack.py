@@ -77,7 +77,7 @@ def lines(text):
                         (os.path.expanduser("~"), "~")):
         text = text.replace(long, short)
     text = re.sub(r"(?m)^(  kernel +Linux \d+\.\d+)\S*", r"\1", text)  # the builder's own suffixes
-    return [x[:400] for x in text.splitlines() if x.strip()]
+    return [x if len(x) <= 400 else x[:400] + " [...]" for x in text.splitlines() if x.strip()]
 
 
 def missing(wants, text):
