@@ -74,6 +74,8 @@ scenarios: $(SCN_PROGRAMS) $(SCN_LIBS)
 scenario: $(OBJDIR)/libkguard.so $(SCN_LIBS) $(filter $(SCN)/$(TEST),$(SCN_PROGRAMS))
 	OBJDIR=$(OBJDIR) SAN=$(SAN) tests/scenarios/scenario.sh $(filter %/$(TEST).c %/$(TEST).py,$(SCENARIOS))
 
+include tests/harm/harm.mk
+
 # ---- all of it -------------------------------------------------------------------------------------------
 
 # Gates judge the file that is shipped: not the sanitized one.
@@ -86,9 +88,9 @@ FUZZ_REPLAY := $(FUZZ:%=$(OBJDIR)/fuzz/replay_%)
 # The command's tests start other programs and compilers under it: they judge what is shipped; its code
 # runs sanitized in the unit tests.
 CLI_TESTS := $(if $(SAN),,tests/cli/golden.sh $(wildcard tests/cli/*_test.py))
-check-built: all fake $(OBJDIR)/soak scenarios $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY)
+check-built: all fake $(OBJDIR)/soak harm scenarios $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY)
 	@OBJDIR=$(abspath $(OBJDIR)) SAN=$(SAN) CC=$(CC) STRICT=$(STRICT) tests/run.sh \
-	    $(GATES) $(FAKE_TESTS) $(CLI_TESTS) $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY) $(SCENARIOS)
+	    $(GATES) $(FAKE_TESTS) $(HARM_TESTS) $(CLI_TESTS) $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY) $(SCENARIOS)
 
 # ---- the demo ---------------------------------------------------------------------------------------------
 

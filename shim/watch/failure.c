@@ -79,7 +79,7 @@ static bool may_be_family(const struct kgi_call *call)
     return call->runtime && (call->result == 13 || call->result == 400);
 }
 
-static int reason_of(const struct kgi_verdict *verdict, int result, bool unreadable)
+static int reason_of(const struct kgi_verdict *verdict, bool judged, int result, bool unreadable)
 {
     const struct result_row *row = row_of(result);
 
@@ -91,8 +91,9 @@ static int reason_of(const struct kgi_verdict *verdict, int result, bool unreada
     if (result != 222 && result != 221 && result != 223 && verdict->reason >= KG101_NO_CODE &&
         verdict->reason <= KG109_CPU_ONLY)
         return verdict->reason;
-    /* The driver saw a fitting image that the rules see too, and missed something in it. */
-    return result == 209 ? KG104_UNREADABLE : row ? row->reason : KG101_NO_CODE;
+    /* The driver saw a fitting image that the rules see too, and missed something in it. Where the GPU is
+     * not known the rules saw nothing. */
+    return result == 209 && judged ? KG104_UNREADABLE : row ? row->reason : KG101_NO_CODE;
 }
 
 bool kgi_loads_eagerly(bool unless_told)
@@ -313,7 +314,7 @@ static void diagnose(const struct kgi_call *call, struct kgi_kernel *kernel)
         kgi_judge(d.codes, d.code_count, &d.host, &d.verdict);
     if (may_be_family(call) && d.verdict.answer != KGI_NONE)
         return;
-    d.reason = reason_of(&d.verdict, call->result, d.unreadable);
+    d.reason = reason_of(&d.verdict, d.host.gpu.number != 0, call->result, d.unreadable);
     d.query = call->use == KGI_USE_QUERY || (kernel->image && is_probe(call, kernel));
     d.not_used_yet = call->unused;
     d.kernel = kernel->name;

@@ -22,6 +22,7 @@ class Result(unittest.TestResult):
 
     def addError(self, test, error):
         self.note("error", test)
+        print("because", f"{error[0].__name__}: {error[1]}".replace("\n", " ")[:150], file=out, flush=True)
 
     def addSkip(self, test, reason):
         self.note("skipped", test)
