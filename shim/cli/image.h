@@ -55,4 +55,15 @@ kgi_use kgi_use_json;
 int kgi_layer_visit(struct kgi_archive *archive, const char *layer, const char *image,
                     const char *name);
 
+/* ---- digest.c ------------------------------------------------------------------------------- */
+
+/* A member of an image that lies at path, and what is to be done with its contents. */
+struct kgi_blob {
+    const char *path, *member;
+    kgi_use *use;
+    void *context;
+};
+/* As a kgi_use: does it, and names a blob whose bytes are not those of its name. */
+kgi_use kgi_use_blob;
+
 #endif

@@ -113,6 +113,7 @@ struct place {
 
 struct source {
     struct kgi_walk *walk;
+    const char *path;
     const struct kgi_node *tar; /* or NULL: */
     int folder;
     struct place *places;
@@ -142,9 +143,10 @@ static int with_tar_member(struct source *source, const char *member, const char
         kgi_archive_open(source->walk, source->tar, KGI_TAR, source->places[i].at, false);
     if (!x)
         return -ENOMEM;
+    struct kgi_blob blob = {source->path, member, use, context};
     int stop = kgi_archive_next(x, &m);
     if (stop > 0)
-        stop = kgi_archive_visit(x, path, path, use, context);
+        stop = kgi_archive_visit(x, path, path, kgi_use_blob, &blob);
     kgi_archive_close(x);
     return stop;
 }
@@ -162,7 +164,8 @@ static int with_member(struct source *source, const char *member, const char *pa
     fd = openat(source->folder, member, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return -errno;
-    stop = kgi_walk_fd(source->walk, path, fd, true, use, context);
+    struct kgi_blob blob = {source->path, member, use, context};
+    stop = kgi_walk_fd(source->walk, path, fd, true, kgi_use_blob, &blob);
     close(fd);
     return stop;
 }
@@ -241,7 +244,7 @@ static int walk_images(struct source *source, const char *path, bool *is)
 
 int kgi_image_walk_folder(struct kgi_walk *walk, const char *path, int fd, bool *is)
 {
-    struct source source = {.walk = walk, .folder = fd};
+    struct source source = {.walk = walk, .path = path, .folder = fd};
 
     return walk_images(&source, path, is);
 }
@@ -264,7 +267,7 @@ static int add_place(struct source *source, const struct kgi_member *m)
 int kgi_image_walk_tar(struct kgi_walk *walk, const struct kgi_node *node, bool *is)
 {
     enum { PLACES = 10000 };
-    struct source source = {.walk = walk, .tar = node, .folder = -1};
+    struct source source = {.walk = walk, .path = node->path, .tar = node, .folder = -1};
     struct kgi_archive *x = kgi_archive_open(walk, node, KGI_TAR, 0, true);
     struct kgi_member m;
     int more = 0, stop = x ? 0 : -ENOMEM;

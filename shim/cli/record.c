@@ -192,6 +192,7 @@ int kgi_record_member(struct kgi_record *r, struct kgi_archive *x, const struct 
                       bool *is)
 {
     struct offered offered = {r, m->name};
+    struct kgi_blob blob = {r->node->path, m->name, record_use, &offered};
 
     r->over = r->over || !kgi_image_name(m->name) || r->layer_count > 10000;
     *is = !r->over;
@@ -200,7 +201,7 @@ int kgi_record_member(struct kgi_record *r, struct kgi_archive *x, const struct 
     if (m->link)
         return record_link(r, m);
     char *path = kgi_format("%s!/%s", r->node->path, m->name);
-    int stop = path ? kgi_archive_visit(x, path, path, record_use, &offered) : -ENOMEM;
+    int stop = path ? kgi_archive_visit(x, path, path, kgi_use_blob, &blob) : -ENOMEM;
     free(path);
     return stop;
 }

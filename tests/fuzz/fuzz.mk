@@ -9,7 +9,8 @@ FUZZ_SRC := $(wildcard shim/code/*.c) shim/base/memory.c
 FUZZ_OBJ := $(FUZZ_SRC:%.c=$(OBJDIR)/%.o)
 FUZZ_LIBS = $(CLI_LIBS) -l:liblz4.a -l:libzstd.a -l:libmd.a
 # Those of the walk need it too.
-FUZZ_WALK := $(patsubst %,shim/cli/%.c,set walk archive oci hide image layers record process)
+FUZZ_WALK := $(patsubst %,shim/cli/%.c,set walk archive oci digest hide image layers record process) \
+             shim/base/text.c shim/jit/sha256.c
 FUZZ_MORE_archive := $(FUZZ_WALK)
 FUZZ_MORE_oci := $(FUZZ_WALK)
 FUZZ_MORE_maps := $(FUZZ_WALK)

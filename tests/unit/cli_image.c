@@ -1,4 +1,7 @@
-/* Saved images: which files the finished image has, and how documents lead there. */
+/* Saved images: which files the finished image has, and how documents lead there. Their digests are of a
+ * kind that nobody computes, so that names can be read here; digests() has real ones. */
+#include <sha2.h>
+
 #include "cli_walk.h"
 
 #define DIGEST_0 "0000000000000000000000000000000000000000000000000000000000000000"
@@ -9,8 +12,8 @@
 #define DIGEST_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define DIGEST_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 #define DIGEST_C "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
-#define BLOB(digest) "blobs/sha256/" digest
-#define DESCRIPTOR(digest, more) "{\"digest\":\"sha256:" digest "\"" more "}"
+#define BLOB(digest) "blobs/plain256/" digest
+#define DESCRIPTOR(digest, more) "{\"digest\":\"plain256:" digest "\"" more "}"
 #define MANIFEST(layers) "{\"schemaVersion\":2,\"layers\":[" layers "]}"
 
 static struct made bottom(int filter)
@@ -94,14 +97,14 @@ static void layout(void **state)
 
     (void)state;
     store_items("o", items, KGI_COUNT(items));
-    expect_path("o", FINISHED("o!", "sha256:111111111111", "sha256:000000000000"));
+    expect_path("o", FINISHED("o!", "plain256:111111111111", "plain256:000000000000"));
     store("t", tar);
-    expect_path("t", FINISHED("t!", "sha256:111111111111", "sha256:000000000000"));
+    expect_path("t", FINISHED("t!", "plain256:111111111111", "plain256:000000000000"));
     store("x", packed);
-    expect_path("x", STREAMED("x!", "sha256:111111111111", "sha256:000000000000")
-                         HIDDEN("x!", "sha256:000000000000"));
-    expect_stream(tar, STREAMED("-!", "sha256:111111111111", "sha256:000000000000")
-                           HIDDEN("-!", "sha256:000000000000"));
+    expect_path("x", STREAMED("x!", "plain256:111111111111", "plain256:000000000000")
+                         HIDDEN("x!", "plain256:000000000000"));
+    expect_stream(tar, STREAMED("-!", "plain256:111111111111", "plain256:000000000000")
+                           HIDDEN("-!", "plain256:000000000000"));
 }
 
 static void docker(void **state)
@@ -169,10 +172,10 @@ static void platforms(void **state)
 
     (void)state;
     store("t", tar);
-    expect_path("t", "t!linux/amd64!sha256:000000000000!/on_amd64 = on_amd64\n"
-                     "t!linux/arm64/v8!sha256:111111111111!/on_arm64 = on_arm64\n");
-    expect_stream(tar, "-!sha256:000000000000!/on_amd64 = on_amd64\n"
-                       "-!sha256:111111111111!/on_arm64 = on_arm64\n");
+    expect_path("t", "t!linux/amd64!plain256:000000000000!/on_amd64 = on_amd64\n"
+                     "t!linux/arm64/v8!plain256:111111111111!/on_arm64 = on_arm64\n");
+    expect_stream(tar, "-!plain256:000000000000!/on_amd64 = on_amd64\n"
+                       "-!plain256:111111111111!/on_arm64 = on_arm64\n");
     struct log log = {.inner = true};
     struct kgi_visitor v = visitor(&log);
     assert_int_equal(kgi_walk("t", &v), 0);
@@ -197,7 +200,7 @@ static void emptied(void **state)
     (void)state;
     store("t", PACK(TAR, NONE, items));
     expect_path("t", "t ! " BLOB(DIGEST_B) ": named by an index, but not there\n"
-                                           "t!sha256:111111111111!/n = n\n");
+                                           "t!plain256:111111111111!/n = n\n");
 }
 
 /* A wheel in a layer; an image inside an image. */
@@ -218,10 +221,10 @@ static void nested(void **state)
 
     (void)state;
     store("t", tar);
-    expect_path("t", "t!sha256:000000000000!/w.whl!/pkg/ext.so = code\n");
-    expect_stream(outer, "-!/saved.tar!sha256:000000000000!/w.whl!/pkg/ext.so = code\n"
-                         "-!/saved.tar!sha256:000000000000!/v.whl!/pkg/ext.so = code\n"
-                         "-!/saved.tar!sha256:000000000000!/v.whl!/pkg/ext.so hidden\n");
+    expect_path("t", "t!plain256:000000000000!/w.whl!/pkg/ext.so = code\n");
+    expect_stream(outer, "-!/saved.tar!plain256:000000000000!/w.whl!/pkg/ext.so = code\n"
+                         "-!/saved.tar!plain256:000000000000!/v.whl!/pkg/ext.so = code\n"
+                         "-!/saved.tar!plain256:000000000000!/v.whl!/pkg/ext.so hidden\n");
 }
 
 /* Broken documents: what is wrong is said, and everything is walked without them. */
@@ -231,14 +234,14 @@ static void broken(void **state)
         const char *index, *said;
     } cases[] = {
         {"{\"manifests\":[", "index.json: line 1, column 14: ']' expected near end of file"},
-        {"{\"manifests\":[{\"digest\":\"sha256:../../../../../../etc/passwd\"}]}",
+        {"{\"manifests\":[{\"digest\":\"plain256:../../../../../../etc/passwd\"}]}",
          "index.json: manifests[0].digest is no digest"},
         {"{\"manifests\":[{\"digest\":7}]}", "index.json: manifests[0].digest is no digest"},
-        {"{\"manifests\":[{\"digest\":\"sha256:" DIGEST_4 "\"}]}",
+        {"{\"manifests\":[{\"digest\":\"plain256:" DIGEST_4 "\"}]}",
          BLOB(DIGEST_4) ": named by an index, but not there"},
-        {"{\"manifests\":[{\"digest\":\"sha256:" DIGEST_C "\"}]}",
+        {"{\"manifests\":[{\"digest\":\"plain256:" DIGEST_C "\"}]}",
          BLOB(DIGEST_C) ": line 1, column 1: string or '}' expected near end of file"},
-        {"{\"manifests\":[{\"digest\":\"sha256:" DIGEST_B "\"}]}",
+        {"{\"manifests\":[{\"digest\":\"plain256:" DIGEST_B "\"}]}",
          BLOB(DIGEST_B) ": layers[0].digest is no digest"},
     };
     char want[512];
@@ -253,7 +256,7 @@ static void broken(void **state)
         };
         struct made tar = PACK(TAR, NONE, items);
         store("t", tar);
-        snprintf(want, sizeof want, "t!sha256:000000000000!/file = file\nt ! %s\n", cases[i].said);
+        snprintf(want, sizeof want, "t!plain256:000000000000!/file = file\nt ! %s\n", cases[i].said);
         expect_path("t", want);
     }
 }
@@ -272,8 +275,8 @@ static void damaged(void **state)
 
     (void)state;
     store("t", tar);
-    expect_path("t", "t!sha256:000000000000!/whole = whole\n"
-                     "t!sha256:111111111111 ! a layer that is no tar\n"
+    expect_path("t", "t!plain256:000000000000!/whole = whole\n"
+                     "t!plain256:111111111111 ! a layer that is no tar\n"
                      "t ! " BLOB(DIGEST_2) ": a layer that is not there\n");
     tar = PACK(TAR, NONE, ((struct item[]){items[2], items[0]}));
     tar.size = 1500; /* in the layer */
@@ -291,6 +294,56 @@ static void no_image(void **state)
     store("w/index.json", text("[1]"));
     store("w/x", text("x"));
     expect_path("w", "w/index.json = [1]\nw/manifest.json = {\"name\":\"app\"}\nw/x = x\n");
+}
+
+/* Blobs under their real names; the content of the last one may be another. */
+static void hex_of(struct made content, char *out)
+{
+    SHA2_CTX sha;
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+
+    SHA256Init(&sha);
+    SHA256Update(&sha, (uint8_t *)content.at, content.size);
+    SHA256Final(digest, &sha);
+    for (size_t i = 0; i < sizeof digest; i++)
+        sprintf(out + 2 * i, "%02x", digest[i]);
+}
+
+static void digests(void **state)
+{
+    const struct item one[] = {FILE_OF("usr/a", "a")}, other[] = {FILE_OF("usr/b", "b")};
+    struct made layer = PACK(TAR, GZIP, one), changed = PACK(TAR, GZIP, other);
+    char layer_hex[65], changed_hex[65], text_hex[65], expected[2048];
+    const char *where[] = {"o", "t", "x"};
+
+    (void)state;
+    hex_of(layer, layer_hex);
+    hex_of(changed, changed_hex);
+    struct made manifest = text(kgi_format(
+        "{\"layers\":[{\"digest\":\"sha256:%s\",\"mediaType\":\"tar\"}]}", layer_hex));
+    hex_of(manifest, text_hex);
+    struct item items[] = {
+        FILE_OF("oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}"),
+        {"index.json", 'f',
+         text(kgi_format("{\"manifests\":[{\"digest\":\"sha256:%s\"}]}", text_hex))},
+        {kgi_format("blobs/sha256/%s", text_hex), 'f', manifest},
+        {kgi_format("blobs/sha256/%s", layer_hex), 'f', layer},
+    };
+    for (int bad = 0; bad < 2; bad++) {
+        items[3].content = bad ? changed : layer;
+        store_items("o", items, KGI_COUNT(items));
+        store("t", PACK(TAR, NONE, items));
+        store("x", PACK(TAR, XZ, items));
+        for (size_t i = 0; i < KGI_COUNT(where); i++) {
+            int n = snprintf(expected, sizeof expected, "%s!sha256:%.12s!/usr/%s\n", where[i], layer_hex,
+                             bad ? "b = b" : "a = a");
+            if (bad)
+                snprintf(expected + n, sizeof expected - (size_t)n,
+                         "%s ! blobs/sha256/%s: its bytes are not those of its name; their SHA-256 is %s\n",
+                         where[i], layer_hex, changed_hex);
+            expect_path(where[i], expected);
+        }
+    }
 }
 
 /* What a manifest.json names is looked up among the members, and not in the file system. */
@@ -315,7 +368,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, enter_folder, leave_folder)
         T(layout), T(docker),  T(platforms), T(emptied), T(nested),
-        T(broken), T(damaged), T(no_image),  T(outside),
+        T(broken), T(damaged), T(no_image),  T(digests), T(outside),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
