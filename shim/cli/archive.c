@@ -40,6 +40,7 @@ struct kgi_archive {
     uint64_t at, from;  /* bytes taken of the node, or the place in its file; and the first one */
     int64_t unpacked;   /* the filters' output so far */
     struct kgi_member member;
+    uint64_t left; /* of the member at hand; a zip may not know */
     struct kgi_stream stream;
     uint8_t *buffer;
     size_t room;
@@ -239,12 +240,27 @@ static const char *reason(const struct kgi_archive *x)
     return strcmp(text, "ZIP decompression failed (-5)") == 0 ? "cut off" : text;
 }
 
+/* umoci 0.4 leaves out the padding behind a layer's last file. Go's reader, which is Docker's and
+ * containerd's, does not miss it. */
+static bool lacks_only_padding(const struct kgi_archive *x)
+{
+    const char *text = archive_error_string(x->a);
+    long long needed, there;
+
+    return text && (x->form == KGI_TAR || x->form == KGI_PACKED) &&
+           sscanf(text, "Truncated input file (needed %lld bytes, only %lld available)", &needed,
+                  &there) == 2 &&
+           needed - there == (long long)(-x->member.size & 511);
+}
+
 /* after: it is not the member at hand but what comes behind it. */
 static void complain(struct kgi_archive *x, bool after)
 {
     const char *name = x->member.name;
     uint64_t at = x->at;
 
+    if (lacks_only_padding(x))
+        return;
     x->damaged = true;
     if (x->quiet || x->said || x->walk->bomb)
         return;
@@ -277,6 +293,8 @@ static ssize_t member_read(void *context, void *to, size_t size)
 
     if (x->dead || !x->open_member)
         return x->dead ? -EBADMSG : 0;
+    if (x->form != KGI_ZIP) /* not what is behind it, which may be missing */
+        size = size < x->left ? size : (size_t)x->left;
     la_ssize_t n = archive_read_data(x->a, to, size);
     if (n < 0) {
         x->dead = n == ARCHIVE_FATAL;
@@ -284,6 +302,7 @@ static ssize_t member_read(void *context, void *to, size_t size)
         complain(x, false);
         return -EBADMSG;
     }
+    x->left -= (uint64_t)n;
     return account(x, (size_t)n) ? n : -EBADMSG;
 }
 
@@ -426,6 +445,7 @@ int kgi_archive_next(struct kgi_archive *x, struct kgi_member *member)
     }
     x->open_member = true;
     int error = describe(x);
+    x->left = x->member.size;
     *member = x->member;
     return error ? error : 1;
 }

@@ -1,6 +1,6 @@
 /*
- * Blobs of an image layout are named by what they hold: "blobs/sha256/" and the SHA-256 of their bytes.
- * Whatever reads one is given it through here, and one that holds other bytes is named: cut off, changed,
+ * Blobs of an image layout are named by what they hold: "blobs/sha256/" and the SHA-256 of their bytes, or
+ * that alone (skopeo's dir:). Whatever reads one is given it through here, and one that holds other bytes is named: cut off, changed,
  * or mixed up, it is not what the registry served. What it holds is scanned all the same. That takes all
  * of its bytes, also those that nobody would have read: 2 GB/s where the processor has SHA instructions.
  */
@@ -29,12 +29,10 @@ static ssize_t hashed_read(void *context, void *to, size_t size)
 static const char *digest_of(const char *member)
 {
     static const char start[] = "blobs/sha256/";
-    const char *digest = member + sizeof start - 1;
+    size_t skip = strncmp(member, start, sizeof start - 1) == 0 ? sizeof start - 1 : 0;
+    const char *digest = member + skip;
 
-    if (strncmp(member, start, sizeof start - 1) != 0 || strlen(digest) != 64 ||
-        strspn(digest, "0123456789abcdef") != 64)
-        return NULL;
-    return digest;
+    return strlen(digest) == 64 && strspn(digest, "0123456789abcdef") == 64 ? digest : NULL;
 }
 
 static void compare(struct kgi_walk *walk, const struct kgi_blob *blob, SHA2_CTX *sha)

@@ -149,6 +149,32 @@ static int read_index(struct kgi_images *images, struct kgi_document *index)
     return error;
 }
 
+/* "blobs/sha256/ab12" -> "ab12" */
+static void bare_name(char *member)
+{
+    const char *slash = member ? strrchr(member, '/') : NULL;
+
+    if (slash)
+        memmove(member, slash + 1, strlen(slash));
+}
+
+/* manifest.json: Docker's list of images; or, in the folders of `skopeo copy ... dir:`, the manifest of
+ * one, whose blobs lie beside it. */
+static int read_manifest(struct kgi_images *images, struct kgi_document *found)
+{
+    bool alone = found->kind == KGI_DOCUMENT_MANIFEST && !found->images[0].other;
+    int error = 0;
+
+    for (size_t i = 0; alone && i < found->images[0].layer_count; i++)
+        bare_name(found->images[0].layers[i]);
+    if (alone)
+        bare_name(found->images[0].config);
+    for (size_t i = 0; i < found->count && (alone || found->kind == KGI_DOCUMENT_DOCKER) && error == 0;
+         i++)
+        error = images_add(images, &found->images[i], NULL);
+    return error;
+}
+
 int kgi_images_list(struct kgi_images *images)
 {
     struct kgi_document found;
@@ -165,9 +191,7 @@ int kgi_images_list(struct kgi_images *images)
     result = document(images, "manifest.json", &found, &json);
     if (result <= 0)
         return result == -ENOENT ? 0 : result;
-    result = 0;
-    for (size_t i = 0; i < found.count && found.kind == KGI_DOCUMENT_DOCKER && result == 0; i++)
-        result = images_add(images, &found.images[i], NULL);
+    result = read_manifest(images, &found);
     kgi_document_free(&found);
     free((void *)(uintptr_t)json.at);
     return result;

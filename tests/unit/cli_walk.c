@@ -1,4 +1,6 @@
 /* Paths, folders, archives and processes: what is met, in which order, under which name. */
+#include <zlib.h>
+
 #include "cli_walk.h"
 
 #include <signal.h>
@@ -239,6 +241,30 @@ static void expect_cut(struct made made, size_t size, const char *want)
     made.size = size;
     store("cut", made);
     expect_path("cut", want);
+}
+
+/* The tar of a tool that writes no padding behind the last file, and no end. */
+static void no_padding(void **state)
+{
+    const struct item one[] = {FILE_OF("a", "1"), FILE_OF("b", "12345")};
+    struct made made = PACK(TAR, NONE, one), cut = {made.at, 512 + 512 + 512 + 5};
+    struct made packed = make();
+    z_stream z = {.next_in = (Bytef *)cut.at, .avail_in = (uInt)cut.size,
+                  .next_out = (Bytef *)packed.at, .avail_out = MADE};
+
+    (void)state;
+    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    packed.size = z.total_out;
+    deflateEnd(&z);
+    store("t", cut);
+    expect_path("t", "t!/a = 1\nt!/b = 12345\n");
+    expect_stream(cut, "-!/a = 1\n-!/b = 12345\n");
+    store("z", packed);
+    expect_path("z", "z!/a = 1\nz!/b = 12345\n");
+    expect_cut(made, cut.size - 1,
+               "cut!/a = 1\n"
+               "cut ! \"b\": Truncated tar archive, at byte 1540; the rest is not read\n");
 }
 
 static void damaged(void **state)
@@ -547,6 +573,7 @@ int main(void)
         T(nested_too_deep),
         T(damaged),
         T(cut_while_skipping),
+        T(no_padding),
         T(bomb),
         T(large_zip),
         T(mapping_lines),
