@@ -10,3 +10,8 @@ $(OBJDIR)/corpus/list: $(OBJDIR)/tests/corpus/list.o $(CORPUS_OBJ) $(OBJDIR)/cor
 .PHONY: check-corpus
 check-corpus: $(OBJDIR)/corpus/list $(OBJDIR)/kguard
 	@OBJDIR=$(abspath $(OBJDIR)) tests/corpus/check.py $(ONLY)
+
+# make check-images: images as umoci and skopeo write them, which must be installed
+.PHONY: check-images
+check-images: $(OBJDIR)/kguard
+	@OBJDIR=$(abspath $(OBJDIR)) tests/corpus/images.sh
