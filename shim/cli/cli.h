@@ -180,14 +180,17 @@ struct kgi_visitor {
      * all: an upper layer removes or replaces it. Comes late, where layers can be read only once and
      * in any order (stdin). */
     void (*hidden)(void *context, const char *path);
-    /* Bytes read so far, and in all where known (0), for the progress bar. */
-    void (*progress)(void *context, uint64_t done, uint64_t total);
+    /* Bytes of this walk passed so far, for the progress bar. */
+    void (*progress)(void *context, uint64_t done);
     void *context;
 };
 
 /* Walks a path: file, folder, archive (zip/wheel, tar with gzip/zstd, docker save, OCI layout, ar),
  * "-" for stdin; archives inside archives too. Bounded memory; nothing is written to disk. */
 int kgi_walk(const char *path, const struct kgi_visitor *visitor);
+/* The bytes that a walk of this path passes; of a folder without what its symbolic links lead to. 0 where
+ * that is not known: a pipe, a path that cannot be read. */
+uint64_t kgi_walk_size(const char *path);
 /* The files a process has mapped. */
 int kgi_walk_process(pid_t pid, const struct kgi_visitor *visitor);
 

@@ -26,7 +26,8 @@ struct run {
     int error; /* what stopped the walk */
     struct timespec start;
     double shown; /* when the progress bar was drawn last, in seconds from start; 0 = never */
-    uint64_t passed, before; /* bytes of the path that is being walked; of those before it */
+    uint64_t passed, before, total; /* bytes of the path that is being walked; of those before it; of all,
+                                       0 = not known */
 };
 
 /* ---- options --------------------------------------------------------------------------------------------- */
@@ -177,26 +178,37 @@ static double seconds(const struct run *run)
            (double)(now.tv_nsec - run->start.tv_nsec) / 1e9;
 }
 
-static void show_progress(void *context, uint64_t done, uint64_t total)
+static void show_progress(void *context, uint64_t passed)
 {
     enum { WIDTH = 30, FIRST_SECOND = 1 };
     static const char bar[] = "##############################";
     struct run *run = context;
-    double now = seconds(run), rate = now > 0 ? (double)(run->before + done) / now : 0;
+    uint64_t done = run->before + passed, total = run->total >= done ? run->total : 0;
+    double now = seconds(run), rate = now > 0 ? (double)done / now : 0;
     char size[32] = "", left[32] = "";
 
-    run->passed = done;
+    run->passed = passed;
     if (now < FIRST_SECOND || now - run->shown < 0.1)
         return;
     run->shown = now;
-    if (total >= done && total) {
+    if (total) {
         snprintf(size, sizeof size, " of %.1f", (double)total / 1e6);
         snprintf(left, sizeof left, ", %.0f s left", rate > 0 ? (double)(total - done) / rate : 0);
     }
     int full = total ? (int)(WIDTH * (double)done / (double)total) : 0;
-    full = full > WIDTH ? WIDTH : full;
     fprintf(stderr, "\r[%.*s%*s] %.1f%s MB, %.0f MB/s%s\033[K", full, bar, WIDTH - full, "",
             (double)done / 1e6, size, rate / 1e6, left);
+}
+
+/* One bar for all paths; without an end where one of them has none that is known. */
+static uint64_t size_of_all(const struct run *run)
+{
+    uint64_t size = 0, total = 0;
+
+    for (int i = 0; i < run->path_count; i++, total += size)
+        if ((size = kgi_walk_size(run->paths[i])) == 0 && strcmp(run->paths[i], "-") == 0)
+            return 0;
+    return run->pid ? 0 : total;
 }
 
 static void end_progress(const struct run *run)
@@ -309,6 +321,7 @@ static void walk(struct run *run)
     };
 
     clock_gettime(CLOCK_MONOTONIC, &run->start);
+    run->total = visitor.progress ? size_of_all(run) : 0;
     for (int i = 0; i < run->path_count && run->error == 0; i++) {
         run->error = kgi_walk(run->paths[i], &visitor);
         run->before += run->passed;

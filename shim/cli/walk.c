@@ -72,8 +72,7 @@ void kgi_walk_skipped(struct kgi_walk *walk, uint64_t bytes)
     walk->passed += bytes;
     walk->done = walk->base + (size && walk->passed > size ? size : walk->passed);
     if (walk->visitor->progress)
-        walk->visitor->progress(walk->visitor->context, walk->done,
-                                walk->total >= walk->done ? walk->total : 0);
+        walk->visitor->progress(walk->visitor->context, walk->done);
 }
 
 void kgi_walk_in(struct kgi_walk *walk, uint64_t bytes)
@@ -417,7 +416,7 @@ static int walk_entry(struct kgi_walk *walk, const char *path, int folder, const
     }
     if (walk->measuring && !S_ISDIR(s.st_mode)) {
         int fresh = S_ISREG(s.st_mode) ? is_new(walk, &s) : 0;
-        walk->total += fresh > 0 ? (uint64_t)s.st_size : 0;
+        walk->done += fresh > 0 ? (uint64_t)s.st_size : 0;
         return fresh < 0 ? fresh : 0;
     }
     if (S_ISLNK(s.st_mode))
@@ -502,15 +501,19 @@ static ssize_t stdin_read(void *context, void *to, size_t size)
     return n < 0 ? -errno : n;
 }
 
-/* The bytes of all files in a folder; what links lead to is not known beforehand. */
-static uint64_t measure(const char *path)
+uint64_t kgi_walk_size(const char *path)
 {
     static const struct kgi_visitor nobody;
     struct kgi_walk walk = {.visitor = &nobody, .measuring = true};
+    bool is_stdin = strcmp(path, "-") == 0;
+    struct stat s;
 
-    walk_path(&walk, path, true);
+    if ((is_stdin ? fstat(STDIN_FILENO, &s) : stat(path, &s)) == 0 && S_ISREG(s.st_mode))
+        return (uint64_t)s.st_size;
+    if (!is_stdin)
+        walk_path(&walk, path, true);
     kgi_set_free(&walk.seen);
-    return walk.total;
+    return walk.done;
 }
 
 int kgi_walk(const char *path, const struct kgi_visitor *visitor)
@@ -521,12 +524,8 @@ int kgi_walk(const char *path, const struct kgi_visitor *visitor)
     struct stat s;
     int stop;
 
-    if ((is_stdin ? fstat(STDIN_FILENO, &s) : stat(path, &s)) == 0 && S_ISREG(s.st_mode))
-        walk.total = (uint64_t)s.st_size;
-    else if (is_stdin)
+    if (is_stdin && (fstat(STDIN_FILENO, &s) < 0 || !S_ISREG(s.st_mode)))
         return kgi_walk_stream(path, &input, visitor);
-    else if (visitor->progress)
-        walk.total = measure(path);
     stop = is_stdin ? kgi_walk_fd(&walk, path, STDIN_FILENO, true, kgi_use_node, NULL)
                     : walk_path(&walk, path, true);
     /* The list grows while folders behind links are walked. */

@@ -48,8 +48,8 @@ struct kgi_walk {
     const struct kgi_visitor *visitor;
     struct kgi_set seen;       /* devices and inodes */
     struct kgi_names links;    /* symbolic links, followed once all else is done */
-    uint64_t done, total;      /* bytes of files on disk, for the progress bar */
-    bool measuring;            /* only adds up the sizes of files, into total */
+    uint64_t done;             /* bytes of files on disk, for the progress bar */
+    bool measuring;            /* only adds up the sizes of files, into done */
     struct kgi_record *record; /* notes what is read while the order of layers is not known */
     /* Of the one file on disk (or stdin) whose contents are being walked: */
     uint64_t file_size;        /* 0 when not known */

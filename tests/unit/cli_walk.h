@@ -140,7 +140,7 @@ struct log {
     bool inner; /* show the inner path too */
     bool skip;  /* read nothing but what is in start */
     int stop;   /* what to answer */
-    uint64_t done, total;
+    uint64_t done;
 };
 
 static inline int log_file(void *context, const char *path, const char *inner,
@@ -183,13 +183,12 @@ static inline void log_hidden(void *context, const char *path)
     fprintf(((struct log *)context)->to, "%s hidden\n", path);
 }
 
-static inline void log_progress(void *context, uint64_t done, uint64_t total)
+static inline void log_progress(void *context, uint64_t done)
 {
     struct log *log = context;
 
-    assert_true(done >= log->done && (total == 0 || done <= total));
+    assert_true(done >= log->done);
     log->done = done;
-    log->total = total ? total : log->total;
 }
 
 static inline struct kgi_visitor visitor(struct log *log)
