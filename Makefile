@@ -3,7 +3,8 @@
 # make check      every test that needs no GPU                    (installs what it needs)
 # make check-gpu  on a machine with a GPU, from a carried build/
 # make bench      overhead figures
-# V=1 shows commands; SAN=address,undefined or SAN=thread; OBJDIR=dir; DESTDIR=, PREFIX=
+# make install    also uninstall, deb, wheel: packaging/packaging.mk
+# V=1 shows commands; SAN=address,undefined or SAN=thread; OBJDIR=dir
 
 OBJDIR ?= build
 CC ?= gcc
@@ -94,6 +95,8 @@ $(OBJDIR)/libkguard.a: $(filter-out %/main.o,$(CLI_OBJ)) $(OBJDIR)/core.a
 	$(Q)$(CC) -r -nostdlib -o $(OBJDIR)/libkguard.o $(OBJDIR)/shim/cli/api.o $(OBJDIR)/cli.a \
 	    $(OBJDIR)/core.a -l:liblz4.a -l:libzstd.a -l:libmd.a -l:libsupc++.a
 	$(Q)objcopy -w --keep-global-symbol='kg_*' $(OBJDIR)/libkguard.o && ar rcs $@ $(OBJDIR)/libkguard.o
+
+include packaging/packaging.mk
 
 .PHONY: deps
 deps:

@@ -15,9 +15,9 @@
  * findings), a fault of ours. */
 enum { KGI_EXIT_OK, KGI_EXIT_FOUND, KGI_EXIT_USAGE, KGI_EXIT_UNREADABLE, KGI_EXIT_INTERNAL };
 
-/* ---- main.c: the commands, and how each reads its options ------------------------------------------------ */
+/* ---- flags.c: how a command reads its options -------------------------------------------------------------- */
 
-/* One option of a command; a table of them gives the parser, --help and the man page. */
+/* One option of a command; a table of them gives the parser, --help, the man page and completion. */
 struct kgi_flag {
     char letter;          /* 0 = no short form */
     const char *name;     /* "target" */
@@ -41,6 +41,11 @@ int kgi_flags_parse(const struct kgi_command *command, int argc, char **argv, vo
                     int *exit_code);
 /* "kguard: ..." on stderr. */
 void kgi_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- commands.c: all of them ------------------------------------------------------------------------------ */
+
+extern const struct kgi_command *const kgi_commands[];
+extern const size_t kgi_command_count;
 
 extern const struct kgi_command kgi_scan_command; /* scan.c */
 extern const struct kgi_command kgi_run_command;  /* run.c */

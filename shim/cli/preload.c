@@ -20,8 +20,10 @@
 
 #if defined(__x86_64__)
 #define MACHINE EM_X86_64
+#define TRIPLET "x86_64-linux-gnu"
 #elif defined(__aarch64__)
 #define MACHINE EM_AARCH64
+#define TRIPLET "aarch64-linux-gnu"
 #endif
 
 static bool is_file(const char *path, int mode)
@@ -47,7 +49,10 @@ static void here(char *out, size_t size)
 
 bool kgi_library_find(const char *given, char *out, size_t size)
 {
-    static const char *const folders[] = {".", "../lib", "/usr/local/lib", "/usr/lib"};
+    /* Where `make install` and the packages of distributions put it. */
+    static const char *const folders[] = {".", "../lib", "../lib/" TRIPLET, "../lib64",
+                                          "/usr/local/lib", "/usr/lib", "/usr/lib/" TRIPLET,
+                                          "/usr/lib64"};
     char self[PATH_MAX], path[PATH_MAX + 64];
     bool found = given && is_file(given, R_OK);
 
