@@ -23,7 +23,8 @@ $(PACKAGING)/pages: $(PACKAGING)/pages.o $(filter-out %/main.o,$(CLI_OBJ)) $(OBJ
 	$(Q)$(CC) -static -o $@ $< $@.a $(OBJDIR)/core.a $(SAN_FLAGS) -pthread \
 	    $(CLI_LIBS) -l:liblz4.a -l:libmd.a -l:libsupc++.a
 
-$(PAGES): $(PACKAGING)/%: packaging/%.in $(PACKAGING)/pages
+# Each time: the date may be another.
+$(PAGES): $(PACKAGING)/%: packaging/%.in $(PACKAGING)/pages FORCE
 	$(Q)$(EMULATOR) $(PACKAGING)/pages <$< >$@.new && mv $@.new $@
 
 $(PACKAGING)/kguard.pc: packaging/kguard.pc.in FORCE
@@ -34,10 +35,11 @@ $(PACKAGING)/kguard.pc: packaging/kguard.pc.in FORCE
 FORCE:
 
 # mode:file:where it goes
-INSTALLED := \
-    755:$(OBJDIR)/kguard:$(BINDIR)/kguard \
-    644:$(OBJDIR)/libkguard.so:$(LIBDIR)/libkguard.so \
-    644:$(OBJDIR)/libkguard.a:$(LIBDIR)/libkguard.a \
+FROM := $(OBJDIR)
+INSTALLED = \
+    755:$(FROM)/kguard:$(BINDIR)/kguard \
+    644:$(FROM)/libkguard.so:$(LIBDIR)/libkguard.so \
+    644:$(FROM)/libkguard.a:$(LIBDIR)/libkguard.a \
     644:$(PACKAGING)/kguard.pc:$(LIBDIR)/pkgconfig/kguard.pc \
     644:include/kguard.h:$(INCLUDEDIR)/kguard.h \
     644:$(PACKAGING)/kguard.1:$(DATADIR)/man/man1/kguard.1 \
@@ -67,3 +69,37 @@ uninstall:
 	@if $(IS_HERE); then \
 	    ! grep -qsxF $(LIBDIR) $(LD_CONF) || rm -f $(LD_CONF); ldconfig; \
 	fi
+
+# ---- packages ---------------------------------------------------------------------------------------------
+
+# Without what only a debugger reads: a third of the size.
+STRIP ?= strip
+$(PACKAGING)/stripped/%: $(OBJDIR)/%
+	@mkdir -p $(@D)
+	$(Q)$(STRIP) --strip-unneeded --remove-section=.comment --remove-section=.note -o $@ $<
+STRIPPED := $(addprefix $(PACKAGING)/stripped/,kguard libkguard.so libkguard.a)
+
+# What the licences of the libraries ask for that are linked into the binaries, as Debian has it.
+LINKED := $(filter-out gcc,$(shell sed -n '/^build="/,/"$$/s/build=\|"//gp' .ci/deps))
+$(PACKAGING)/NOTICES: .ci/deps
+	@mkdir -p $(@D)
+	@for p in $(LINKED); do \
+	    echo "==== of $$p"; cat /usr/share/doc/$$p/copyright; echo; \
+	done >$@
+
+.PHONY: wheel
+wheel: $(STRIPPED) $(PAGES) $(PACKAGING)/NOTICES
+	@rm -rf $(OBJDIR)/wheel && mkdir -p $(OBJDIR)/wheel
+	@python3 packaging/wheel.py $(VERSION) $(ARCH) $(PACKAGING)/NOTICES $(OBJDIR)/wheel \
+	    $(PACKAGING)/stripped/kguard:bin/kguard $(PACKAGING)/stripped/libkguard.so:lib/libkguard.so \
+	    $(PACKAGING)/kguard.1:share/man/man1/kguard.1 \
+	    $(PACKAGING)/kguard-cache.5:share/man/man5/kguard-cache.5 \
+	    $(PACKAGING)/libkguard.7:share/man/man7/libkguard.7 \
+	    $(PACKAGING)/kguard.bash:share/bash-completion/completions/kguard
+
+.PHONY: deb
+deb: $(STRIPPED) $(PACKAGING)/NOTICES
+	@rm -rf $(OBJDIR)/deb
+	@$(MAKE) --no-print-directory install FROM=$(PACKAGING)/stripped DESTDIR=$(OBJDIR)/deb/tree \
+	    PREFIX=/usr LIBDIR=/usr/lib/$(ARCH)-linux-gnu
+	@packaging/deb.sh $(VERSION) $(ARCH) $(PACKAGING)/NOTICES $(OBJDIR)/deb
