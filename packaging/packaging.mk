@@ -87,19 +87,15 @@ $(PACKAGING)/NOTICES: .ci/deps
 	    echo "==== of $$p"; cat /usr/share/doc/$$p/copyright; echo; \
 	done >$@
 
-.PHONY: wheel
-wheel: $(STRIPPED) $(PAGES) $(PACKAGING)/NOTICES
-	@rm -rf $(OBJDIR)/wheel && mkdir -p $(OBJDIR)/wheel
-	@python3 packaging/wheel.py $(VERSION) $(ARCH) $(PACKAGING)/NOTICES $(OBJDIR)/wheel \
-	    $(PACKAGING)/stripped/kguard:bin/kguard $(PACKAGING)/stripped/libkguard.so:lib/libkguard.so \
-	    $(PACKAGING)/kguard.1:share/man/man1/kguard.1 \
-	    $(PACKAGING)/kguard-cache.5:share/man/man5/kguard-cache.5 \
-	    $(PACKAGING)/libkguard.7:share/man/man7/libkguard.7 \
-	    $(PACKAGING)/kguard.bash:share/bash-completion/completions/kguard
+# tree: folder, where below it
+tree = @rm -rf $(1) && $(MAKE) --no-print-directory install FROM=$(PACKAGING)/stripped \
+    DESTDIR=$(1)/tree $(2)
 
-.PHONY: deb
+.PHONY: deb wheel
 deb: $(STRIPPED) $(PACKAGING)/NOTICES
-	@rm -rf $(OBJDIR)/deb
-	@$(MAKE) --no-print-directory install FROM=$(PACKAGING)/stripped DESTDIR=$(OBJDIR)/deb/tree \
-	    PREFIX=/usr LIBDIR=/usr/lib/$(ARCH)-linux-gnu
+	$(call tree,$(OBJDIR)/deb,PREFIX=/usr LIBDIR=/usr/lib/$(ARCH)-linux-gnu)
 	@packaging/deb.sh $(VERSION) $(ARCH) $(PACKAGING)/NOTICES $(OBJDIR)/deb
+
+wheel: $(STRIPPED) $(PACKAGING)/NOTICES
+	$(call tree,$(OBJDIR)/wheel,PREFIX=)
+	@packaging/wheel.py $(VERSION) $(ARCH) $(PACKAGING)/NOTICES $(OBJDIR)/wheel

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Makes a wheel of the command and the library: run by `make wheel`.
 
-    packaging/wheel.py VERSION MACHINE NOTICES FOLDER FILE:PLACE...
+    packaging/wheel.py VERSION MACHINE NOTICES FOLDER     the tree is FOLDER/tree
 
-PLACE is where pip is to put it below the environment: bin/kguard, lib/libkguard.so. A wheel is a zip
-with a list of what is in it (PEP 427), so Python's own library makes one. The same files give the same
-bytes: names in order, one date (SOURCE_DATE_EPOCH), and nothing of the file system.
+Of the installed tree goes in what is used without a compiler; pip puts it into an environment's bin, lib
+and share. A wheel is a zip with a list of what is in it (PEP 427), so Python's own library makes one. The
+same files give the same bytes: names in order, one date (SOURCE_DATE_EPOCH), nothing of the file system.
 """
 import base64
+import glob
 import hashlib
 import os
 import sys
@@ -25,14 +26,16 @@ def metadata(version):
                 "Description-Content-Type: text/markdown\n\n" + readme.read())
 
 
-def content(version, tag, notices, files):
+def content(version, tag, notices, tree):
     """What is in the wheel but its list: (name, bytes, mode)."""
     info, data = f"kguard-{version}.dist-info", f"kguard-{version}.data"
-    for file, place in files:
-        folder, rest = place.split("/", 1)
-        name = f"{data}/scripts/{rest}" if folder == "bin" else f"{data}/data/{place}"
-        with open(file, "rb") as opened:
-            yield name, opened.read(), 0o755 if folder == "bin" else 0o644
+    for kind in "bin/*", "lib/*.so", "share/**":
+        for file in sorted(glob.glob(os.path.join(tree, kind), recursive=True)):
+            place, run = os.path.relpath(file, tree), kind == "bin/*"
+            if os.path.isfile(file):
+                with open(file, "rb") as opened:
+                    yield (f"{data}/scripts/{place[4:]}" if run else f"{data}/data/{place}",
+                           opened.read(), 0o755 if run else 0o644)
     yield f"{info}/METADATA", metadata(version).encode(), 0o644
     yield f"{info}/WHEEL", (f"Wheel-Version: 1.0\nGenerator: kguard {version}\n"
                             f"Root-Is-Purelib: false\nTag: {tag}\n").encode(), 0o644
@@ -41,13 +44,12 @@ def content(version, tag, notices, files):
             yield f"{info}/{name}", text.read(), 0o644
 
 
-def main(version, machine, notices, folder, *files):
+def main(version, machine, notices, folder):
     # Both binaries need less than that: the library glibc 2.17 at most, the command nothing.
     tag = f"py3-none-manylinux_2_17_{machine}"
     # A zip knows no year before 1980, and every second second.
     date = time.gmtime(max(int(os.environ.get("SOURCE_DATE_EPOCH", 0)), 315532800))[:6]
     path = os.path.join(folder, f"kguard-{version}-{tag}.whl")
-    files = [file.split(":") for file in files]
     record, lines = f"kguard-{version}.dist-info/RECORD", []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
 
@@ -58,7 +60,7 @@ def main(version, machine, notices, folder, *files):
             entry.compress_type = zipfile.ZIP_DEFLATED
             wheel.writestr(entry, data)
 
-        for name, data, mode in content(version, tag, notices, files):
+        for name, data, mode in content(version, tag, notices, os.path.join(folder, "tree")):
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
             lines.append(f"{name},sha256={digest},{len(data)}\n")
             add(name, data, mode)
