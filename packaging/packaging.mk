@@ -99,3 +99,6 @@ deb: $(STRIPPED) $(PACKAGING)/NOTICES
 wheel: $(STRIPPED) $(PACKAGING)/NOTICES
 	$(call tree,$(OBJDIR)/wheel,PREFIX=)
 	@packaging/wheel.py $(VERSION) $(ARCH) $(PACKAGING)/NOTICES $(OBJDIR)/wheel
+
+# tests/packaging starts from these.
+check-built: $(if $(SAN),,$(PAGES) $(STRIPPED))

@@ -88,9 +88,12 @@ FUZZ_REPLAY := $(FUZZ:%=$(OBJDIR)/fuzz/replay_%)
 # The command's tests start other programs and compilers under it: they judge what is shipped; its code
 # runs sanitized in the unit tests.
 CLI_TESTS := $(if $(SAN),,tests/cli/golden.sh $(wildcard tests/cli/*_test.py))
+# Likewise packages, and the examples as their reader has them.
+PACKAGING_TESTS := $(if $(SAN),,$(wildcard tests/packaging/*_test.py))
 check-built: all fake $(OBJDIR)/soak harm scenarios $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY)
 	@OBJDIR=$(abspath $(OBJDIR)) SAN=$(SAN) CC=$(CC) STRICT=$(STRICT) tests/run.sh \
-	    $(GATES) $(FAKE_TESTS) $(HARM_TESTS) $(CLI_TESTS) $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY) $(SCENARIOS)
+	    $(GATES) $(FAKE_TESTS) $(HARM_TESTS) $(CLI_TESTS) $(PACKAGING_TESTS) \
+	    $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY) $(SCENARIOS)
 
 # ---- the demo ---------------------------------------------------------------------------------------------
 
