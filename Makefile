@@ -8,7 +8,8 @@
 
 OBJDIR ?= build
 CC ?= gcc
-ARCH := $(shell $(CC) -dumpmachine | cut -d- -f1)
+# The first make of a new machine may have to install the compiler yet.
+ARCH := $(or $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1),$(shell uname -m))
 Q := $(if $(V),,@)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Werror
@@ -46,12 +47,12 @@ $(OBJDIR)/%.o: %.c | deps
 	$(if $(V),,@echo "  CC    $<")
 	$(Q)$(CC) $(KG_CFLAGS) $(CFLAGS) $(SAN_FLAGS) -c $< -o $@
 
-$(OBJDIR)/%.o: %.S
+$(OBJDIR)/%.o: %.S | deps
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(KG_CFLAGS) $(CFLAGS) -c $< -o $@
 
 # The export list comes from doors.def, as everything else about the doors does.
-$(OBJDIR)/libkguard.map: shim/doors/doors.def shim/doors/map.c.in
+$(OBJDIR)/libkguard.map: shim/doors/doors.def shim/doors/map.c.in | deps
 	@mkdir -p $(@D)
 	$(Q)$(CC) -E -P -x c -Ishim shim/doors/map.c.in | tr ' ' '\n' | sed '/^$$/d' > $@
 
