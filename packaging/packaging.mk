@@ -7,8 +7,6 @@ BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 DATADIR ?= $(PREFIX)/share
-# What runs a program that was built for another processor: qemu-aarch64, for example.
-EMULATOR ?=
 
 VERSION := $(shell sed -n 's/^\#define KG_VERSION "\(.*\)"/\1/p' include/kguard.h)
 # The date of the pages and packages: the same source gives the same bytes.
@@ -25,7 +23,7 @@ $(PACKAGING)/pages: $(PACKAGING)/pages.o $(filter-out %/main.o,$(CLI_OBJ)) $(OBJ
 
 # Each time: the date may be another.
 $(PAGES): $(PACKAGING)/%: packaging/%.in $(PACKAGING)/pages FORCE
-	$(Q)$(EMULATOR) $(PACKAGING)/pages <$< >$@.new && mv $@.new $@
+	$(Q)$(PACKAGING)/pages <$< >$@.new && mv $@.new $@
 
 $(PACKAGING)/kguard.pc: packaging/kguard.pc.in FORCE
 	@mkdir -p $(@D)

@@ -15,7 +15,11 @@ SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.
 export SOURCE_DATE_EPOCH LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 unset MAKEFLAGS MAKELEVEL LD_PRELOAD
 
+log=$folder/log
+exec 3>&1 >"$log" 2>&1
+
 away() {
+    [ $? = 0 ] || tail -n 20 "$log" >&3
     for system in "${systems[@]}"; do
         umount "$folder/$system/proc" 2>/dev/null || true
         rm -rf --one-file-system "${folder:?}/$system"
@@ -27,7 +31,7 @@ if [ ! -e "$base.done" ]; then
     rm -rf "$base"
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' |
         grep '/debian/*$' | head -n 1)
-    debootstrap --variant=minbase bookworm "$base" "$mirror" >"$folder/debootstrap.log"
+    debootstrap --variant=minbase bookworm "$base" "$mirror"
     chroot "$base" apt-get -qq update
     touch "$base.done"
 fi
@@ -44,7 +48,7 @@ in_it() {
     chroot "$folder/$1" /bin/bash -eu -c "$2"
 }
 ok() {
-    echo "ok  $*"
+    echo "ok  $*" >&3
 }
 # The library is there under its bare name, and a program that does not care says nothing of it.
 bare_name='
@@ -59,10 +63,10 @@ mkdir -p "$folder/built/src" "$folder/built/other/place"
 for to in src other/place; do
     git ls-files -z | xargs -0 tar -c | tar -x -C "$folder/built/$to"
 done
-in_it built 'apt-get -qq install -y --no-install-recommends make >/dev/null 2>&1
-    cd /src && make -j2 install >/dev/null 2>/tmp/log || { cat /tmp/log; false; }'
+in_it built 'apt-get -qq install -y --no-install-recommends make
+    cd /src && make -j2 install'
 in_it built "$bare_name"
-in_it built 'kguard --version && kguard run -- true && [ ! -e /etc/ld.so.conf.d/kguard.conf ]' >/dev/null 2>&1
+in_it built 'kguard --version && kguard run -- true && [ ! -e /etc/ld.so.conf.d/kguard.conf ]'
 ok "make install: into /usr/local, where ld.so already looks"
 in_it built 'cd /src && make uninstall && [ -z "$(find /usr/local /etc/ld.so.conf.d -name "*kguard*")" ]'
 in_it built "$no_bare_name"
@@ -75,15 +79,15 @@ ok "make install PREFIX=/opt/kg: ld.so is told, and uninstall takes that back"
 in_it built 'cd /src && chown -R nobody . && mkdir /home/n && chown nobody /home/n
     setpriv --reuid nobody --clear-groups make install PREFIX=/home/n/.local
     [ ! -e /etc/ld.so.conf.d/kguard.conf ] && setpriv --reuid nobody /home/n/.local/bin/kguard run -- true' \
-    >/dev/null 2>&1
+   
 ok "make install PREFIX=~/.local: without being root"
 
 # ---- the packages and the wheel, twice ------------------------------------------------------------------------
 
-in_it built 'apt-get -qq install -y --no-install-recommends python3 >/dev/null 2>&1
+in_it built 'apt-get -qq install -y --no-install-recommends python3
     chown -R root /src
-    cd /src && make deb wheel >/dev/null
-    cd /other/place && make -j2 OBJDIR=elsewhere deb wheel >/dev/null 2>&1
+    cd /src && make deb wheel
+    cd /other/place && make -j2 OBJDIR=elsewhere deb wheel
     cd /src/build && for f in deb/*.deb wheel/*.whl; do cmp $f /other/place/elsewhere/$f; done'
 ok "make deb, make wheel: built in two places, the same bytes"
 mkdir -p "$folder/out"
@@ -93,7 +97,7 @@ ok "lintian: no error, no warning"
 
 fresh packages
 cp "$folder"/out/*.deb "$folder/packages/tmp"
-in_it packages 'apt-get -qq install -y --no-install-recommends man-db >/dev/null 2>&1
+in_it packages 'apt-get -qq install -y --no-install-recommends man-db
     dpkg -i /tmp/libkguard_*.deb /tmp/kguard_*.deb >/dev/null'
 in_it packages "$bare_name"
 in_it packages 'kguard --version >/dev/null && kguard run -- true 2>/dev/null
@@ -113,7 +117,7 @@ ok "the packages: gone without a trace"
 fresh wheel
 cp "$folder"/out/*.whl "$folder/wheel/tmp"
 cp examples/voxelize.sm_60-90.fatbin "$folder/wheel/tmp"
-in_it wheel 'apt-get -qq install -y --no-install-recommends python3-venv >/dev/null 2>&1
+in_it wheel 'apt-get -qq install -y --no-install-recommends python3-venv
     python3 -m venv /venv && . /venv/bin/activate
     pip -q install --no-index /tmp/kguard-*.whl
     kguard run -- python3 -c "print(open(\"/proc/self/maps\").read().count(\"/venv/lib/libkguard.so\") > 0)" \
