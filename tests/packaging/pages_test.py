@@ -74,13 +74,16 @@ def test_library_page():
 
 
 def test_documents():
-    """What is named by hand is there: the settings of README in the table's order, and everywhere else no
-    setting or option that is none."""
+    """What is named by hand is there: README's settings are all of them, and nowhere is there a setting, an
+    option, a file or a goal of make that is none."""
     readme = os.path.join(ROOT, "README.md")
     files = [readme, *(os.path.join(ROOT, n) for n in ("SECURITY.md", "CHANGELOG.md"))]
     for folder in "docs", "examples":
         files += glob.glob(os.path.join(ROOT, folder, "**", "*"), recursive=True)
-    seen = 0
+    goals, seen = set(), 0
+    for file in glob.glob(os.path.join(ROOT, "**", "*.mk"), recursive=True) + [os.path.join(ROOT, "Makefile")]:
+        with open(file, encoding="utf-8") as opened:
+            goals.update(" ".join(re.findall(r"^\.PHONY: (.*)", opened.read(), re.M)).split())
     for file in files:
         try:
             with open(file, encoding="utf-8") as opened:
@@ -93,6 +96,13 @@ def test_documents():
             for flag in re.findall(r"(?<=\s)--[a-z][\w-]*", rest) if command in FLAGS else ():
                 seen += 1
                 assert flag in FLAGS[command], (file, command, flag)
+        if file.endswith(".md"):
+            for path in re.findall(r"\]\((?!http|#)([^)#]+)\)", text):
+                assert os.path.exists(os.path.join(os.path.dirname(file), path)), (file, path)
+            for path in re.findall(r"`((?:shim|tests|include|examples|docs|packaging|\.ci)/[\w./-]+)`", text):
+                assert "NN" in path or os.path.exists(os.path.join(ROOT, path)), (file, path)
+            for goal in re.findall(r"(?:^|[`&] ?)make ([a-z][a-z-]+)", text, re.M):
+                assert goal in goals, (file, goal)
     assert seen > 5
     with open(readme, encoding="utf-8") as opened:
         equal(sorted(re.findall(r"^\| `(KGUARD\w*)` \|", opened.read(), re.M)), sorted(SETTINGS))
