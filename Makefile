@@ -18,7 +18,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
 CFLAGS ?= -O2 -g
 KG_CFLAGS := -std=gnu11 $(WARN) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
              -fno-stack-protector -U_FORTIFY_SOURCE -D_GNU_SOURCE -fno-math-errno \
-             -fasynchronous-unwind-tables -Iinclude -Ishim -MMD -MP
+             -fasynchronous-unwind-tables -ffile-prefix-map=$(CURDIR)=. -Iinclude -Ishim -MMD -MP
 SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
 # -nostdlib leaves out their runtimes too.
 SAN_LIBS := $(if $(findstring address,$(SAN)),-lasan) $(if $(findstring undefined,$(SAN)),-lubsan) \
