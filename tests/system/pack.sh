@@ -114,6 +114,17 @@ in_it packages 'dpkg -r kguard libkguard >/dev/null && [ -z "$(find /usr /etc -n
 in_it packages "$no_bare_name"
 ok "the packages: gone without a trace"
 
+# ---- examples/docker, by the real thing's own reading ----------------------------------------------------------
+
+in_it packages 'apt-get -qq install -y --no-install-recommends docker-compose'
+mkdir -p "$folder/packages/src/examples"
+cp -r examples/docker "$folder/packages/src/examples"
+in_it packages 'cd /src/examples/docker
+    docker-compose -f compose.yaml -f compose.kguard.yaml config >/tmp/merged
+    grep -q "source: /src/build/libkguard.so" /tmp/merged && grep -q "image: my/app" /tmp/merged
+    grep -q "KGUARD_CACHE_DIR: /var/cache/kguard" /tmp/merged'
+ok "docker-compose config: the override and the service it is laid over"
+
 fresh wheel
 cp "$folder"/out/*.whl "$folder/wheel/tmp"
 cp examples/voxelize.sm_60-90.fatbin "$folder/wheel/tmp"
