@@ -138,7 +138,7 @@ def carry_out(dockerfile, folder, context, stages, arguments):
             for source in sources:
                 source, target = os.path.join(base, source.lstrip("/")), below(root, to)
                 if os.path.isdir(source):
-                    shutil.copytree(source, target)
+                    shutil.copytree(source, target, dirs_exist_ok=True)
                 else:
                     os.makedirs(os.path.dirname(target), exist_ok=True)
                     shutil.copy(source, target)
