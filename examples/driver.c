@@ -4,9 +4,9 @@
  *     gcc -Iinclude examples/driver.c -o driver -l:libcuda.so.1
  *     LD_PRELOAD=$PWD/build/libkguard.so ./driver examples/voxelize.sm_60-90.fatbin
  *
- * On a GPU of compute capability 10 or 12 that file has nothing to run, on another voxelize.sm_120.fatbin:
- * the program's own message does not say which kernel of which file was meant. It needs no toolkit:
- * where there is no cuda.h, kguard's own declarations do.
+ * On a GPU of compute capability 10 or 12 that file has nothing to run, on another
+ * voxelize.sm_120.fatbin: the program's own message does not say which kernel of which file was
+ * meant. It needs no toolkit: where there is no cuda.h, kguard's own declarations do.
  */
 #if __has_include(<cuda.h>)
 #include <cuda.h>

@@ -2,7 +2,8 @@
  * Fills in the templates of the man pages and of bash's completion from the tables that the command
  * and the library themselves go by.   pages <TEMPLATE >PAGE
  *
- * What @name@ may stand for is in `parts`; another name is an error. The date is SOURCE_DATE_EPOCH's.
+ * What @name@ may stand for is in `parts`; another name is an error. The date is
+ * SOURCE_DATE_EPOCH's.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 #define TARGETS 200 /* numbers beyond are nobody's yet */
 #define REASONS 300
 
-/* ---- man pages: mdoc(7) -------------------------------------------------------------------------------- */
+/* ---- man pages: mdoc(7) ---------------------------------------------------------------------- */
 
 /* One character as it is, whatever roff would make of it; hyphens stay such that can be copied to a
  * shell. */
@@ -128,7 +129,7 @@ static void add_reasons(void)
     }
 }
 
-/* ---- bash's completion ----------------------------------------------------------------------------------- */
+/* ---- bash's completion ----------------------------------------------------------------------- */
 
 /* "[=auto|always]" and "text|json" are the values themselves, "FILE" is a kind of them. */
 static void put_values(const char *argument)
@@ -193,7 +194,7 @@ static void add_completion(void)
     }
 }
 
-/* ---- what a template may ask for ----------------------------------------------------------------------------- */
+/* ---- what a template may ask for ------------------------------------------------------------- */
 
 static void add_version(void)
 {
@@ -247,8 +248,8 @@ static bool fill(const char *line)
 
     while ((at = strchr(line, '@')) && (end = strchr(at + 1, '@'))) {
         size_t i = 0, length = (size_t)(end - at - 1);
-        while (i < KGI_COUNT(parts) && (strlen(parts[i].name) != length ||
-                                        memcmp(parts[i].name, at + 1, length) != 0))
+        while (i < KGI_COUNT(parts) &&
+               (strlen(parts[i].name) != length || memcmp(parts[i].name, at + 1, length) != 0))
             i++;
         if (i == KGI_COUNT(parts))
             return false;

@@ -15,7 +15,7 @@
  * findings), a fault of ours. */
 enum { KGI_EXIT_OK, KGI_EXIT_FOUND, KGI_EXIT_USAGE, KGI_EXIT_UNREADABLE, KGI_EXIT_INTERNAL };
 
-/* ---- flags.c: how a command reads its options -------------------------------------------------------------- */
+/* ---- flags.c: how a command reads its options ------------------------------------------------ */
 
 /* One option of a command; a table of them gives the parser, --help, the man page and completion. */
 struct kgi_flag {
@@ -42,7 +42,7 @@ int kgi_flags_parse(const struct kgi_command *command, int argc, char **argv, vo
 /* "kguard: ..." on stderr. */
 void kgi_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* ---- commands.c: all of them ------------------------------------------------------------------------------ */
+/* ---- commands.c: all of them ----------------------------------------------------------------- */
 
 extern const struct kgi_command *const kgi_commands[];
 extern const size_t kgi_command_count;

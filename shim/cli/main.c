@@ -7,8 +7,8 @@ static void show_usage(FILE *out)
 {
     fputs("usage: kguard COMMAND [OPTION...] [ARGUMENT...]\n\n", out);
     for (size_t i = 0; i < kgi_command_count; i++)
-        fprintf(out, "  %-10s %.*s\n", kgi_commands[i]->name, (int)strcspn(kgi_commands[i]->help, "\n"),
-                kgi_commands[i]->help);
+        fprintf(out, "  %-10s %.*s\n", kgi_commands[i]->name,
+                (int)strcspn(kgi_commands[i]->help, "\n"), kgi_commands[i]->help);
     fputs("\nkguard COMMAND --help tells more of each; kguard --version the version.\n", out);
 }
 

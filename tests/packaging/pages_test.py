@@ -83,7 +83,7 @@ def test_documents():
     goals, seen = set(), 0
     for file in glob.glob(os.path.join(ROOT, "**", "*.mk"), recursive=True) + [os.path.join(ROOT, "Makefile")]:
         with open(file, encoding="utf-8") as opened:
-            goals.update(" ".join(re.findall(r"^\.PHONY: (.*)", opened.read(), re.M)).split())
+            goals.update(" ".join(re.findall(r"^\.PHONY: (.*)", opened.read().replace("\\\n", ""), re.M)).split())
     for file in files:
         try:
             with open(file, encoding="utf-8") as opened:
