@@ -1,7 +1,7 @@
 # On a machine with a GPU, from a carried build (build/ and build-gpu/); tests/gpu/prepare.sh makes
 # the second where there is a network. Results go to $OUT, or build-gpu/results.
 .PHONY: gpu-prepare check-gpu bench-gpu gpu-prepare-jit check-gpu-jit bench-gpu-jit check-gpu-modes \
-    check-gpu-stack documents
+    check-gpu-stack check-gpu-examples documents
 gpu-prepare:
 	tests/gpu/prepare.sh
 check-gpu:
@@ -10,6 +10,8 @@ check-gpu-modes:
 	tests/gpu/modes.sh
 check-gpu-stack:
 	tests/gpu/stack.sh
+check-gpu-examples:
+	tests/gpu/examples.sh
 # The documents, from what was recorded.
 documents:
 	@mkdir -p docs

@@ -2,6 +2,7 @@
 # Installs kguard the ways people do, into fresh Debian 12 systems: `make install`, the packages, the wheel;
 # and builds those twice, elsewhere. Root, a network, debootstrap and lintian; about four minutes.
 #     tests/system/pack.sh [FOLDER]     FOLDER keeps the bare system for the next time
+# What it said the last time stands in pack.txt.
 set -eu
 cd "$(dirname "$0")/../.."
 folder=${1-/var/tmp/kguard-pack}
@@ -55,6 +56,8 @@ bare_name='
     [ -z "$(LD_PRELOAD=libkguard.so /bin/true 2>&1)" ]
     LD_PRELOAD=libkguard.so cat /proc/self/maps | grep -q /libkguard.so'
 no_bare_name='LD_PRELOAD=libkguard.so /bin/true 2>&1 | grep -q "cannot be preloaded"'
+
+echo "Debian $(cat "$base/etc/debian_version"), glibc $(chroot "$base" dpkg-query -W -f '${Version}' libc6)" >&3
 
 # ---- make install, as root and not, on a machine that has nothing --------------------------------------------
 
