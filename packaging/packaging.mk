@@ -9,7 +9,9 @@ INSTALL = VERSION=$(VERSION) DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' BINDIR='$(B
 
 VERSION := $(shell sed -n 's/^\#define KG_VERSION "\(.*\)"/\1/p' include/kguard.h)
 # The date of the pages and packages: the same source gives the same bytes.
-SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
+ifndef SOURCE_DATE_EPOCH
+SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
+endif
 export SOURCE_DATE_EPOCH
 
 PACKAGING := $(OBJDIR)/packaging
