@@ -711,7 +711,7 @@ static struct workspace *take_workspace(void)
 {
     struct workspace *w = atomic_exchange(&spare, NULL);
 
-    return w ? w : kgi_pages_get(sizeof *w);
+    return w ? w : calloc(1, sizeof *w);
 }
 
 static void leave_workspace(struct workspace *w)
@@ -721,7 +721,7 @@ static void leave_workspace(struct workspace *w)
     if (!w || atomic_compare_exchange_strong(&spare, &none, w))
         return;
     kgi_glance_free(w->glance);
-    kgi_pages_put(w, sizeof *w);
+    free(w);
 }
 
 int kgi_scan_stream(const char *path, struct kgi_bytes start, struct kgi_stream *stream,

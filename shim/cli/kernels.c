@@ -438,13 +438,14 @@ static void note_error(struct kgi_inflater *owner, struct job *job, int error)
 
 static void *work(void *context)
 {
-    struct worker w = {.packed = {.usual = PACKED_MOST / pool.threads},
-                       .unpacked = {.usual = UNPACKED_MOST / pool.threads}};
+    struct worker w = {.zstd = NULL};
 
     (void)context;
     for (;;) {
         pthread_mutex_lock(&pool.lock);
         struct batch *batch = take_batch();
+        w.packed.usual = PACKED_MOST / pool.threads;
+        w.unpacked.usual = UNPACKED_MOST / pool.threads;
         pthread_mutex_unlock(&pool.lock);
         for (struct job *job = batch->first; job; job = job->next) {
             int error = read_kernels(&w, batch->owner, job);
@@ -464,14 +465,15 @@ static void start_threads(void)
     cpu_set_t set;
     pthread_attr_t attributes;
     pthread_t thread;
-    size_t started = 0, want = sched_getaffinity(0, sizeof set, &set) ? 1 : (size_t)CPU_COUNT(&set);
+    size_t want = sched_getaffinity(0, sizeof set, &set) ? 1 : (size_t)CPU_COUNT(&set);
 
-    pool.threads = want > THREADS_MOST ? THREADS_MOST : want;
+    want = want > THREADS_MOST ? THREADS_MOST : want;
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    while (started < pool.threads && pthread_create(&thread, &attributes, work, NULL) == 0)
-        started++;
-    pool.threads = started;
+    pthread_mutex_lock(&pool.lock);
+    while (pool.threads < want && pthread_create(&thread, &attributes, work, NULL) == 0)
+        pool.threads++;
+    pthread_mutex_unlock(&pool.lock);
     pthread_attr_destroy(&attributes);
 }
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Reads real wheels with our reader and with cuobjdump -all, and compares, per library, every piece of
 code: kind, target, version and the names of its kernels. Then asks `kguard scan` for the verdicts and
-compares them with what the projects' own build files led one to expect. See corpus.mk."""
+compares them with what the projects' own build files led one to expect. With SARIF_SCHEMA, the path of
+sarif-2.1.0.json as json.schemastore.org serves it, and Python's jsonschema, the SARIF of each wheel is
+validated too. See corpus.mk."""
 import collections
 import glob
 import json
@@ -181,6 +183,20 @@ def verdicts(wheel, expected):
     return said, holds, "as expected" if ok else "NOT AS EXPECTED: " + (", ".join(found) or "nothing said")
 
 
+def sarif_problem(wheel):
+    """What the schema says against the SARIF of a wheel; "" where it says nothing, or none is given."""
+    if "SARIF_SCHEMA" not in os.environ:
+        return ""
+    import jsonschema
+    run = subprocess.run([OBJ + "/kguard", "scan", wheel, "--target", "sm_90,sm_120", "--format", "sarif"],
+                         capture_output=True, text=True)
+    with open(os.environ["SARIF_SCHEMA"]) as file:
+        schema = json.load(file)
+    checker = jsonschema.validators.validator_for(schema)(schema)
+    problems = ["%s: %s" % (e.json_path, e.message[:200]) for e in checker.iter_errors(json.loads(run.stdout))]
+    return "; ".join(problems[:3])
+
+
 def write(path, version, parts):
     with open(path, "w") as out:
         out.write("""# Real wheels, read by kguard and by cuobjdump
@@ -219,7 +235,9 @@ def main():
                 rows = []
                 compare_libraries(tools, wheel, folder, rows)
                 said, holds, judged = verdicts(wheel, expected)
-                bad += judged.startswith("NOT") + sum(r[5].startswith("DIFF") for r in rows)
+                problem = sarif_problem(wheel)
+                bad += judged.startswith("NOT") + sum(r[5].startswith("DIFF") for r in rows) + bool(problem)
+                part += "SARIF: %s\n\n" % problem if problem else ""
                 part += "`%s`\n\n" % os.path.basename(wheel)
                 if rows:
                     part += ("| library | MB | codes | kernels | elsewhere | result | s | cuobjdump s |\n"
@@ -234,9 +252,9 @@ def main():
                 print("  verdicts:", judged, flush=True)
             parts.append(part)
             shutil.rmtree(folder)
-        if not only:
-            write(HERE + "/results.md", ", ".join(v for _, v in tools), parts)
-        else:
+            if not only:  # what was read is kept, also when the rest is not reached
+                write(HERE + "/results.md", ", ".join(v for _, v in tools), parts)
+        if only:
             sys.stdout.write("".join(parts))
     finally:
         shutil.rmtree(base)

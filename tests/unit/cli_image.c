@@ -344,6 +344,10 @@ static void digests(void **state)
             expect_path(where[i], expected);
         }
     }
+    free(manifest.at);
+    free(items[1].content.at);
+    free((void *)(uintptr_t)items[2].name);
+    free((void *)(uintptr_t)items[3].name);
 }
 
 /* What a manifest.json names is looked up among the members, and not in the file system. */
