@@ -521,6 +521,8 @@ static bool write_out(struct run *run)
     const char *no_color = getenv("NO_COLOR");
     bool good = out != NULL;
 
+    if (out)
+        setvbuf(out, NULL, _IOFBF, 1 << 20); /* kernels are megabytes of it */
     scan->color = run->color == WHEN_ALWAYS ||
                   (run->color == WHEN_AUTO && !(no_color && *no_color) && !run->output && isatty(1));
     if (good && scan->format == KGI_FORMAT_TEXT)

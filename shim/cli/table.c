@@ -1,5 +1,6 @@
 /* A file's codes and kernels, brought into an order a reader can use: each different one once. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "scan.h"
@@ -150,24 +151,63 @@ static int collect(const struct kgi_scan *scan, const struct kgi_file *file, str
     return 0;
 }
 
-static char *demangled(void *stack, const char *mangled)
-{
-    char buffer[16384];
+/* Every `step`-th row from first on gets its name. */
+struct namer {
+    struct kgi_kernel_row *rows;
+    size_t count, first, step;
+    int error;
+};
 
-    kgi_demangle_on(stack, mangled, buffer, sizeof buffer);
-    return strdup(buffer);
+static void *name_rows(void *context)
+{
+    struct namer *n = context;
+    void *stack = kgi_pages_get(KGI_DEMANGLE_STACK);
+    char name[16384];
+
+    for (size_t i = n->first; i < n->count; i += n->step) {
+        kgi_demangle_on(stack, n->rows[i].mangled, name, sizeof name);
+        n->rows[i].name = strdup(name);
+        n->error = n->rows[i].name ? n->error : -ENOMEM;
+    }
+    kgi_pages_put(stack, KGI_DEMANGLE_STACK);
+    return NULL;
+}
+
+/* By several threads: CUTLASS's names take 5 us each, and libcublasLt has 26 000. */
+static int name_all(struct kgi_kernel_row *rows, size_t count)
+{
+    enum { MOST = 8, WORTH = 1000 };
+    struct namer namers[MOST];
+    pthread_t threads[MOST];
+    size_t step = count / WORTH + 1 < MOST ? count / WORTH + 1 : MOST, started = 1;
+    int error;
+
+    for (size_t i = 0; i < step; i++)
+        namers[i] = (struct namer){rows, count, i, step, 0};
+    while (started < step &&
+           pthread_create(&threads[started], NULL, name_rows, &namers[started]) == 0)
+        started++;
+    name_rows(&namers[0]);
+    for (size_t i = started; i < step; i++)
+        name_rows(&namers[i]);
+    error = namers[0].error;
+    for (size_t i = 1; i < step; i++) {
+        if (i < started)
+            pthread_join(threads[i], NULL);
+        error = error ? error : namers[i].error;
+    }
+    return error;
 }
 
 /* Sorted holders of one name become a row. */
-static int make_row(const struct holder *holders, size_t count, uint64_t all, void *stack,
+static int make_row(const struct holder *holders, size_t count, uint64_t all,
                     struct kgi_kernel_row *row)
 {
     uint64_t available = 0;
 
     *row = (struct kgi_kernel_row){.mangled = holders->name,
-                                   .name = demangled(stack, holders->name),
                                    .in = malloc(count * sizeof *row->in)};
-    if (!row->name || !row->in)
+    if (!row->in)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
         struct kgi_kernel_in *last = row->in_count ? &row->in[row->in_count - 1] : NULL;
@@ -191,7 +231,6 @@ int kgi_kernel_rows(const struct kgi_scan *scan, size_t i, struct kgi_kernel_row
     uint64_t targets = scan->target_count < 64 ? ((uint64_t)1 << scan->target_count) - 1 : UINT64_MAX;
     struct holder *holders = calloc(all + 1, sizeof *holders);
     struct kgi_kernel_row *made = calloc(all + 1, sizeof *made);
-    void *stack = kgi_pages_get(KGI_DEMANGLE_STACK);
     int error = holders && made ? collect(scan, file, holders) : -ENOMEM;
 
     if (error == 0)
@@ -199,10 +238,10 @@ int kgi_kernel_rows(const struct kgi_scan *scan, size_t i, struct kgi_kernel_row
     for (size_t at = 0, next; error == 0 && at < all; at = next) {
         for (next = at; next < all && holders[next].name == holders[at].name;)
             next++;
-        error = make_row(holders + at, next - at, targets, stack, &made[used++]);
+        error = make_row(holders + at, next - at, targets, &made[used++]);
     }
-    kgi_pages_put(stack, KGI_DEMANGLE_STACK);
     free(holders);
+    error = error ? error : name_all(made, used);
     if (error) {
         kgi_kernel_rows_free(made, used);
         return error;
