@@ -54,7 +54,8 @@ SCN_STATIC := $(foreach v,11 12 13,$(OBJDIR)/fake/libcudart_static_$(v).a)
 head = $(shell sed -nE 's/^( \*|\/\*) $(1): (.*[^ */]).*/\2/p' $<)
 SCN_CC = $(CC) -std=gnu11 -Wall -Wextra -Werror -Wno-unused -O1 -g -D_GNU_SOURCE -Iinclude \
          $(SAN_FLAGS) $(call head,options)
-SCN_LD = -L$(OBJDIR)/fake -L$(SCN) -Wl,-rpath-link,$(OBJDIR)/fake $(call head,link)
+# Before glibc 2.34 dlopen and threads have libraries of their own.
+SCN_LD = -L$(OBJDIR)/fake -L$(SCN) -Wl,-rpath-link,$(OBJDIR)/fake $(call head,link) -Wl,--as-needed -ldl -lpthread
 
 $(SCN)/lib%.so: tests/scenarios/lib%.c $(SCN_HEADERS) | fake
 	@mkdir -p $(@D) $(dir $(SCN)/$(call head,as))
@@ -74,7 +75,7 @@ scenarios: $(SCN_PROGRAMS) $(SCN_LIBS)
 scenario: $(OBJDIR)/libkguard.so $(SCN_LIBS) $(filter $(SCN)/$(TEST),$(SCN_PROGRAMS))
 	OBJDIR=$(OBJDIR) SAN=$(SAN) tests/scenarios/scenario.sh $(filter %/$(TEST).c %/$(TEST).py,$(SCENARIOS))
 
-include tests/harm/harm.mk
+include tests/harm/harm.mk tests/system/system.mk
 
 # ---- all of it -------------------------------------------------------------------------------------------
 

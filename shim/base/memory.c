@@ -145,19 +145,36 @@ const char *kgi_strdup(const char *s)
     return copy ? memcpy(copy, s, size) : NULL;
 }
 
-/* Whether the page of p can be read. Linux 5.14 says so when asked to have it ready, and nobody who
- * watches (valgrind) takes that for a mistake. Else: the kernel copies the set before it looks at `how`,
- * which is none it knows: EFAULT means unreadable, EINVAL readable, and nothing has changed. Unlike
- * mincore both tell a PROT_NONE page (a guard, a malloc arena's tail) from a readable one. Where a
- * sandbox refuses the question, the answer is no. */
+/* Asks the kernel to have the pages ready to be read, which Linux can do since 5.14: 0 when they are, else
+ * the error. Whoever answers that page 0 can be read has not looked: qemu-user takes any advice. */
+static int populate(uintptr_t page, size_t size)
+{
+    static _Atomic int works; /* 1: it does, -1: not */
+    int known = atomic_load_explicit(&works, memory_order_relaxed);
+
+    if (!known) {
+        known = madvise(NULL, PAGE, MADV_POPULATE_READ) == 0 || errno != ENOMEM ? -1 : 1;
+        atomic_store_explicit(&works, known, memory_order_relaxed);
+    }
+    if (known < 0)
+        return EINVAL;
+    return madvise((void *)page, size, MADV_POPULATE_READ) == 0 ? 0 : errno;
+}
+
+/* Whether the page of p can be read. Who watches the calls (valgrind) takes the first question for no
+ * mistake. The second: the kernel copies the set before it looks at `how`, which is none it knows:
+ * EFAULT means unreadable, EINVAL readable, and nothing has changed. Unlike mincore both tell a
+ * PROT_NONE page (a guard, a malloc arena's tail) from a readable one. Where a sandbox refuses to
+ * answer, the answer is no. */
 static bool readable_page(uintptr_t p)
 {
+    int error;
+
     if (p < PAGE) /* a NULL set is no set to the kernel */
         return false;
-    if (madvise((void *)(p & ~(uintptr_t)(PAGE - 1)), PAGE, MADV_POPULATE_READ) == 0)
-        return true;
-    if (errno == ENOMEM || errno == EFAULT)
-        return false;
+    error = populate(p & ~(uintptr_t)(PAGE - 1), PAGE);
+    if (error == 0 || error == ENOMEM || error == EFAULT)
+        return error == 0;
     return syscall(SYS_rt_sigprocmask, -1, p & ~(uintptr_t)7, NULL, 8) == 0 || errno == EINVAL;
 }
 
@@ -166,8 +183,8 @@ static size_t probe(uintptr_t from, size_t want)
     uintptr_t page = from & ~(uintptr_t)(PAGE - 1);
     size_t have = 0;
 
-    if (want > PAGE && madvise((void *)page, from + want - page, MADV_POPULATE_READ) == 0)
-        return want; /* all of them in one call, where the kernel has it */
+    if (want > PAGE && populate(page, from + want - page) == 0)
+        return want;
     while (have < want && readable_page(from + have)) {
         size_t rest = PAGE - ((from + have) & (PAGE - 1));
 
@@ -176,7 +193,7 @@ static size_t probe(uintptr_t from, size_t want)
     return have;
 }
 
-/* The same for many pages by one call each 4 MiB, where the kernel has it (Linux 5.14): an image of
+/* The same for many pages by one call each 4 MiB, where the kernel can: an image of
  * a megabyte that the program has just filled costs microseconds, not a system call a page. */
 static size_t probe_many(uintptr_t from, size_t want)
 {
@@ -187,7 +204,7 @@ static size_t probe_many(uintptr_t from, size_t want)
         uintptr_t page = (from + have) & ~(uintptr_t)(PAGE - 1);
         size_t part = want - have < step ? want - have : step;
 
-        if (madvise((void *)page, from + have + part - page, MADV_POPULATE_READ) != 0)
+        if (populate(page, from + have + part - page) != 0)
             return have + probe(from + have, want - have);
         have += part;
     }

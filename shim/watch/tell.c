@@ -178,8 +178,8 @@ static const char *base_name(const char *path)
  * insides, start-up code, and the stub of a kernel that is already named. */
 static bool is_plumbing(const struct kgi_frame *f)
 {
-    static const char *const files[] = {"libpython", "python",    "libffi",    "_ctypes",
-                                        "libc.so",   "libc-2.",   "libcuda.so", "libcudart"};
+    static const char *const files[] = {"libpython", "python",     "libffi",     "_ctypes",  "libc.so",
+                                        "libc-2.",   "libpthread", "libcuda.so", "libcudart"};
     static const char *const symbols[] = {"_start", "__libc_start", "libcudart_static_", "__cudart"};
     const char *file = base_name(f->path);
 

@@ -1,44 +1,7 @@
 #!/bin/bash
-# The rules of harmlessness that need no more than this machine: host.c in each kind of surroundings,
-# with the library preloaded and without. Same standard output, same exit code; and where a report can be
-# made, there is one. tests/harm/README.md says which rule is shown where.
-set -u
-libs=$OBJDIR/scenarios
-host=$OBJDIR/harm/host
-so=$OBJDIR/libkguard.so
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit
-export LD_LIBRARY_PATH=$OBJDIR/fake:$libs
-failed=0 count=0
-
-# check NAME REPORT COMMAND...   REPORT: yes, no, or any. The command is a line for bash, with $1 what to
-# preload; its descriptor 1 is compared, 2 is read for reports, unless the line says otherwise.
-check() {
-    local name=$1 report=$2 which
-    for which in plain with; do
-        preload=
-        [ $which = with ] && preload=$so
-        (eval "$3") >$which.out 2>$which.err </dev/null
-        echo "exit $?" >>$which.out
-    done
-    count=$((count + 1))
-    local said=no why=
-    grep -q 'kguard\[' with.err && said=yes
-    cmp -s plain.out with.out || why="output differs: $(diff plain.out with.out | head -n 6 | tr '\n' '|')"
-    grep -qx 'exit 0' plain.out || why="it does not work without either: $(tail -n 3 plain.out plain.err | tr '\n' '|')"
-    [ "$report" = any ] || [ "$report" = $said ] || why="${why:+$why; }reported: $said, not $report"
-    if [ -n "$why" ]; then
-        echo "FAIL $name: $why"
-        failed=1
-    else
-        echo "ok   $name"
-    fi
-}
-run() { # what it runs, with the library or without
-    LD_PRELOAD=$preload "$@"
-}
-
+# The rules of harmlessness that need no more than this machine: host.c in each kind of surroundings.
+# tests/harm/README.md says which rule is shown where.
+. tests/harm/check.bash
 check "H3 H14 a start under a kill filter for all but the loader's calls" no '$host inherited /bin/true'
 check "H14 CUDA in a sandbox for files and memory: no other call" yes 'run $host sandboxed'
 check "H14 every question refused by the kernel" any 'run $host refused'
@@ -67,5 +30,4 @@ check "H11 files may not grow" no '{ (ulimit -f 0; run $host use 2>grown); echo 
 check "H11 the log is a full disk" no 'KGUARD_LOG_FILE=/dev/full run $host use'
 check "H20 strace" yes 'LD_PRELOAD= strace -f -o trace -E LD_PRELOAD=$preload $host use'
 check "H20 valgrind" yes 'LD_PRELOAD= valgrind -q --error-exitcode=9 --trace-children=yes env LD_PRELOAD=$preload $host use'
-echo "$count checks"
-exit $failed
+end

@@ -236,7 +236,9 @@ def numba(name, seconds):
         def part(number):
             argv = [sys.executable, os.path.join(HERE, "suite.py"), "@/outcomes", str(number), str(parts),
                     *modules]
-            run = Run(name, argv, preload, left(seconds), {"PYTHONPATH": site})
+            # Where its compiler is, if it is not among the packages.
+            cuda = os.environ.get("CUDA_HOME", "/usr/local/cuda")
+            run = Run(name, argv, preload, left(seconds), {"PYTHONPATH": site, "CUDA_HOME": cuda})
             lines = open(os.path.join(run.home, "outcomes")).read().splitlines()
             return run, {line.split(" ", 1)[1]: line.split(" ", 1)[0] for line in lines
                          if line.split(" ", 1)[0] not in ("end", "missing", "because")}, lines
