@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # For rules.sh and system.sh: a command with the library preloaded and without. Same standard output, same
 # exit code; and where a report can be made, there is one.
 set -u

@@ -22,7 +22,8 @@ name=$(basename "${source%.*}")
 OBJDIR=$(cd "${OBJDIR:-build}" && pwd)
 here=$(dirname "$source")
 libs=$OBJDIR/scenarios
-program=(${RUNNER-} "$libs/$name") # RUNNER: what runs a program of another processor
+read -ra program <<<"${RUNNER-}" # what runs a program of another processor
+program+=("$libs/$name")
 [ "${source##*.}" = py ] && program=(python3 "$source")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
