@@ -1,9 +1,8 @@
 #!/bin/bash
 # The rules of harmlessness that need no more than this machine: host.c in each kind of surroundings.
 # tests/harm/README.md says which rule is shown where.
-# shellcheck source=tests/harm/check.bash
 . tests/harm/check.bash
-check "H3 H14 a start under a kill filter for all but the loader's calls" no '$host inherited /bin/true'
+check "H3 H14 a start under a kill filter for all but the loader's calls" no 'run $host inherited /bin/true'
 check "H14 CUDA in a sandbox for files and memory: no other call" yes 'run $host sandboxed'
 check "H14 every question refused by the kernel" any 'run $host refused'
 check "H7 H9 H10 nothing of the process changes: errno, dlerror, mask, handlers, rounding, files, threads" yes 'run $host properties'

@@ -1,9 +1,9 @@
 #!/bin/bash
 # The rules of harmlessness that need root, or packages beyond those of make check. Part of make
 # check-system, which installs them.
-# shellcheck source=tests/harm/check.bash
+#
+# shellcheck disable=SC2034,SC2154 # shared with check.bash, and with the lines that it evaluates
 . tests/harm/check.bash
-# shellcheck disable=SC2034 # used in the lines that check evaluates
 libdir=/usr/lib/$(gcc -dumpmachine)
 
 # ---- H4: allocators and time, before us and after us
