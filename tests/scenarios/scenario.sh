@@ -57,7 +57,8 @@ normal() {
         -e 's/code at byte [0-9]+/code at byte N/; s/"place":[0-9]+/"place":N/' \
         -e 's/kguard\[[0-9]+/kguard[PID/g; s/"pid":[0-9]+/"pid":PID/g' \
         -e 's/"time":"?[-0-9.:TZ+]+"?/"time":TIME/g; s/0x[0-9a-f]{5,}/ADDRESS/g' \
-        -e 's/ld-2\.[0-9]+\.so/ld-linux-x86-64.so.2/g' \
+        -e 's/ld-2\.[0-9]+\.so|ld-linux-aarch64\.so\.1/ld-linux-x86-64.so.2/g' \
+        -e "s/\"process\":\"qemu[^\"]*/\"process\":\"${name:0:15}/g" \
         -e 's/and (ld.so.cache names) none|(ld.so.cache names) one elsewhere/\1\2 IT OR NOT/'
 }
 
