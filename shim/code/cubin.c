@@ -218,17 +218,19 @@ static int walk_kernels(struct kgi_bytes symbols, struct kgi_bytes names, const 
 
 int kgi_cubin_kernels(struct kgi_bytes elf, int (*each)(const char *, int, void *), void *context)
 {
+    uint16_t few[2048] = {0}, *registers = few; /* most cubins need no pages, which threads map in turn */
     struct kgi_bytes symbols, names;
     int result = symbols_of(elf, &symbols, &names);
     size_t count = result ? 0 : symbols.size / sizeof(Elf64_Sym);
 
     if (count == 0)
         return result;
-    uint16_t *registers = kgi_pages_get(count * sizeof *registers);
+    if (count > KGI_COUNT(few))
+        registers = kgi_pages_get(count * sizeof *registers);
     if (registers)
         read_registers(elf, registers, count);
     result = walk_kernels(symbols, names, registers, each, context);
-    if (registers)
+    if (registers && registers != few)
         kgi_pages_put(registers, count * sizeof *registers);
     return result;
 }
