@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Reads real wheels with our reader and with cuobjdump -all, and compares, per library, every piece of
 code: kind, target, version and the names of its kernels. Then asks `kguard scan` for the verdicts and
-compares them with what the projects' own build files led one to expect. With SARIF_SCHEMA, the path of
-sarif-2.1.0.json as json.schemastore.org serves it, and Python's jsonschema, the SARIF of each wheel is
-validated too. See corpus.mk."""
+compares them with what the projects' own build files led one to expect. With SARIF_SCHEMA, the path of OASIS's
+sarif-schema-2.1.0.json (Debian's gcc-15-source has it, in GCC's testsuite; json.schemastore.org serves it) and
+Python's jsonschema, the SARIF of each wheel is validated too. See corpus.mk."""
 import collections
 import glob
 import json
@@ -192,7 +192,8 @@ def sarif_problem(wheel):
                          capture_output=True, text=True)
     with open(os.environ["SARIF_SCHEMA"]) as file:
         schema = json.load(file)
-    checker = jsonschema.validators.validator_for(schema)(schema)
+    kind = jsonschema.validators.validator_for(schema)
+    checker = kind(schema, format_checker=kind.FORMAT_CHECKER)
     problems = ["%s: %s" % (e.json_path, e.message[:200]) for e in checker.iter_errors(json.loads(run.stdout))]
     return "; ".join(problems[:3])
 
