@@ -17,6 +17,13 @@ static ssize_t read_fd(void *context, void *to, size_t size)
     return n < 0 ? -errno : n;
 }
 
+static ssize_t read_at(void *context, void *to, size_t size, uint64_t offset)
+{
+    ssize_t n = pread(*(int *)context, to, size, (off_t)offset);
+
+    return n < 0 ? -errno : n;
+}
+
 static void print_code(const struct kgi_found *found, size_t i)
 {
     const struct kgi_code *code = &found->codes[i];
@@ -34,7 +41,7 @@ static void print_code(const struct kgi_found *found, size_t i)
 int main(int argc, char **argv)
 {
     int fd = argc == 2 ? open(argv[1], O_RDONLY) : -1;
-    struct kgi_stream stream = {.read = read_fd, .context = &fd};
+    struct kgi_stream stream = {.read = read_fd, .context = &fd, .read_at = read_at};
     struct kgi_file file;
 
     if (fd < 0 || kgi_scan_stream(argv[1], (struct kgi_bytes){NULL, 0}, &stream, true, &file) < 0)
