@@ -20,6 +20,7 @@ import zipfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 OBJ = os.environ["OBJDIR"]
 KINDS = {"1": "ptx", "2": "cubin", "8": "lto", "16": "mercury", "32": "index", "64": "ptx", "128": "tile"}
+TOOLKIT = "/usr/local/cuda/lib64"
 SECTIONS = (".nv_fatbin", "__nv_relfatbin")
 PLATFORMS = ["manylinux1_x86_64", "manylinux2014_x86_64", "manylinux_2_17_x86_64",
              "manylinux_2_24_x86_64", "manylinux_2_27_x86_64", "manylinux_2_28_x86_64", "any"]
@@ -132,21 +133,48 @@ def read_all(tools, path, expected):
     return "cuobjdump cannot read it: " + complaint, seconds, ""
 
 
+def compare(tools, path, name, rows):
+    inside, elsewhere, seconds, complaint = ours(path)
+    if inside or elsewhere:
+        result, slower, note = read_all(tools, path, inside)
+        rows.append((name, os.path.getsize(path) / 1e6, sum(inside.values()),
+                     sum(len(k[3]) * n for k, n in inside.items()), dict(elsewhere),
+                     "; ".join(filter(None, (result, note, complaint))), seconds, slower))
+        print("  %-60s %s" % (os.path.basename(name), result), flush=True)
+
+
+def is_library(name):
+    return ".so" in os.path.basename(name) or name.endswith((".a", ".cubin", ".fatbin"))
+
+
 def compare_libraries(tools, wheel, folder, rows):
     with zipfile.ZipFile(wheel) as z:
-        for name in z.namelist():
-            base = os.path.basename(name)
-            if ".so" not in base and not base.endswith((".a", ".cubin", ".fatbin")):
-                continue
+        for name in filter(is_library, z.namelist()):
             path = z.extract(name, folder)
-            inside, elsewhere, seconds, complaint = ours(path)
-            if inside or elsewhere:
-                result, slower, note = read_all(tools, path, inside)
-                rows.append((name, os.path.getsize(path) / 1e6, sum(inside.values()),
-                             sum(len(k[3]) * n for k, n in inside.items()), dict(elsewhere),
-                             "; ".join(filter(None, (result, note, complaint))), seconds, slower))
-                print("  %-60s %s" % (base, result), flush=True)
+            compare(tools, path, name, rows)
             os.remove(path)
+
+
+def toolkit(tools, folder):
+    """The libraries of a CUDA toolkit, as a part of the results; and how many differ."""
+    rows = []
+    print(folder, flush=True)
+    for name in sorted(filter(is_library, os.listdir(folder))):
+        path = os.path.join(folder, name)
+        if os.path.isfile(path) and not os.path.islink(path):
+            compare(tools, path, name, rows)
+    return ("## The libraries of %s\n\n" % os.path.basename(os.path.realpath(os.path.join(folder, "..")))
+            + table(rows) + "\n", sum(r[5].startswith("DIFF") for r in rows))
+
+
+def table(rows):
+    text = ("| library | MB | codes | kernels | elsewhere | result | s | cuobjdump s |\n"
+            "|---|---|---|---|---|---|---|---|\n")
+    for name, size, codes, kernels, elsewhere, result, fast, slow in rows:
+        where = ", ".join("%d %s" % (n, k) for k, n in sorted(elsewhere.items())) or "-"
+        text += "| %s | %.0f | %d | %d | %s | %s | %.2f | %.2f |\n" % (
+            name, size, codes, kernels, where, result, fast, slow)
+    return text
 
 
 def held(entries):
@@ -219,6 +247,10 @@ def main():
     base = tempfile.mkdtemp(prefix="kguard-corpus-")
     try:
         tools = oracles(base)
+        if TOOLKIT in only or (not only and os.path.isdir(TOOLKIT)):
+            part, differ = toolkit(tools, TOOLKIT)
+            parts.append(part)
+            bad += differ
         for line in open(HERE + "/wheels.tsv"):
             if line.startswith("#"):
                 continue
@@ -240,13 +272,7 @@ def main():
                 bad += judged.startswith("NOT") + sum(r[5].startswith("DIFF") for r in rows) + bool(problem)
                 part += "SARIF: %s\n\n" % problem if problem else ""
                 part += "`%s`\n\n" % os.path.basename(wheel)
-                if rows:
-                    part += ("| library | MB | codes | kernels | elsewhere | result | s | cuobjdump s |\n"
-                             "|---|---|---|---|---|---|---|---|\n")
-                for name, size, codes, kernels, elsewhere, result, fast, slow in rows:
-                    where = ", ".join("%d %s" % (n, k) for k, n in sorted(elsewhere.items())) or "-"
-                    part += "| %s | %.0f | %d | %d | %s | %s | %.2f | %.2f |\n" % (
-                        name, size, codes, kernels, where, result, fast, slow)
+                part += table(rows) if rows else ""
                 part += "\nsm_120, driver 570.26: %s (expected: %s; %s).\n\n" % (judged, expected, source)
                 part += "".join("- %s: **%s**. %s\n" % (k, v, holds.get(k, ""))
                                 for k, v in sorted(said.items())) + "\n"

@@ -1,5 +1,6 @@
-# make check-corpus [ONLY=torch]: real wheels, read by us and by cuobjdump, one after another. Needs a
-# network, pip, some 4 GB of disk at a time and half an hour; keeps its results in tests/corpus/results.md.
+# make check-corpus [ONLY=torch]: real wheels, and the CUDA toolkit (ONLY=/usr/local/cuda/lib64) where there is
+# one, read by us and by cuobjdump, one after another. Needs a network, pip, some 4 GB of disk at a time and
+# half an hour; keeps its results in tests/corpus/results.md.
 
 CORPUS_OBJ := $(patsubst %.c,$(OBJDIR)/%.o,$(filter-out %/main.c,$(wildcard shim/cli/*.c)))
 $(OBJDIR)/corpus/list: $(OBJDIR)/tests/corpus/list.o $(CORPUS_OBJ) $(OBJDIR)/core.a
