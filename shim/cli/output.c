@@ -261,7 +261,13 @@ static void put_offender(FILE *out, const struct kgi_scan *scan, size_t i, int r
     put_file(out, &scan->files[i]);
     fputs("\n      on     ", out);
     put_targets(out, scan, which);
-    fprintf(out, ": %s\n      holds  ", kgi_reason_title(reason));
+    fprintf(out, ": %s", kgi_reason_title(reason));
+    for (size_t j = 0; j < scan->target_count; j++)
+        if (which[j]) {
+            put_aside(out, kgi_scan_verdict(scan, i, j));
+            break;
+        }
+    fputs("\n      holds  ", out);
     put_holds(out, &scan->files[i]);
     fputc('\n', out);
     put_help(out, scan, i, which);
