@@ -1,10 +1,10 @@
 /*
  * Open addressing, linear probing, powers of two. A slot's key is written once and never changes
  * while the table is the map's; removing sets the value to 0 and leaves the key. So a reader that
- * finds its key needs no lock, whatever a writer does meanwhile. A table that fills up is replaced by
- * one without the removed keys. The old one waits to be the next, so that a process which loads and
- * unloads for a year stays as it is: a reader still inside it sees by the turn, which was changed before
- * anything in that table is, that it has to look again.
+ * finds its key needs no lock, whatever a writer does meanwhile. A table that fills up is replaced
+ * by one without the removed keys. The old one waits to be the next, so that a process which loads
+ * and unloads for a year stays as it is: a reader still inside it sees by the turn, which was
+ * changed before anything in that table is, that it has to look again.
  */
 #include "base.h"
 
@@ -82,8 +82,8 @@ static void fill(struct kgi_map_table *table, struct slot *slot, uint64_t key, u
     atomic_store_explicit(&slot->key, key, memory_order_release);
 }
 
-/* A copy of what is still there, at most a third full and never smaller than before, in the table that
- * waits or, where the map has grown, in a new one; NULL when there is no memory. */
+/* A copy of what is still there, at most a third full and never smaller than before, in the table
+ * that waits or, where the map has grown, in a new one; NULL when there is no memory. */
 static struct kgi_map_table *rebuilt(struct kgi_map *map, struct kgi_map_table *old)
 {
     size_t alive = 0, size = old ? old->mask + 1 : FIRST_SIZE;

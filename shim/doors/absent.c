@@ -1,8 +1,8 @@
 /*
- * What the static libraries could call and have no occasion to: hidden definitions, which the linker
- * takes for theirs. libkguard.so then imports no allocator and no stdio, so that none can be reached
- * from a hook; and each import less is 0.2 us less at the start of every process. They are here, on the
- * top floor, because unit tests link the floors below into programs that do allocate.
+ * What the static libraries could call and have no occasion to: hidden definitions, which the
+ * linker takes for theirs. libkguard.so then imports no allocator and no stdio, so that none can be
+ * reached from a hook; and each import less is 0.2 us less at the start of every process. They are
+ * here, on the top floor, because unit tests link the floors below into programs that do allocate.
  */
 #include <stddef.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /*
- * A program for the rules of harmlessness: it uses CUDA, fails, and looks at itself meanwhile. Run over
- * the fake driver, with libkguard.so preloaded and without, in the surroundings that jails.sh makes.
+ * A program for the rules of harmlessness: it uses CUDA, fails, and looks at itself meanwhile. Run
+ * over the fake driver, with libkguard.so preloaded and without, in the surroundings that rules.sh
+ * and system.sh make.
  *
  *   host WHAT [argument]
  *
@@ -68,7 +69,8 @@ static void *use_in_thread(void *unused)
     return unused;
 }
 
-/* ---- H6, H17, H22: threads with the smallest stacks that programs give them ------------------------- */
+/* ---- H6, H17, H22: threads with the smallest stacks that programs give them
+ * ------------------------- */
 
 static void stacks(void)
 {
@@ -85,7 +87,8 @@ static void stacks(void)
     }
 }
 
-/* ---- H7, H9, H10: nothing of the process is changed by a hook ---------------------------------------- */
+/* ---- H7, H9, H10: nothing of the process is changed by a hook
+ * ---------------------------------------- */
 
 static int count_in(const char *directory)
 {
@@ -156,16 +159,17 @@ static void properties(void)
         if (!error || !strstr(error, "no_such_name"))
             WRONG("dlerror %s", error ? error : "NULL");
         if (memcmp(&before, &after, sizeof before))
-            WRONG("the process is another: %d and %d files, %d and %d tasks, round %d", before.files,
-                  after.files, before.tasks, after.tasks, i);
+            WRONG("the process is another: %d and %d files, %d and %d tasks, round %d",
+                  before.files, after.files, before.tasks, after.tasks, i);
         fesetround(FE_UPWARD);
     }
 }
 
-/* ---- H8: children of all kinds, while other threads are at work -------------------------------------- */
+/* ---- H8: children of all kinds, while other threads are at work
+ * -------------------------------------- */
 
-/* A child that uses CUDA anew is one whose parent had no other threads then: with some, the loader's
- * own lock may be held for ever in the child, and drivers refuse. */
+/* A child that uses CUDA anew is one whose parent had no other threads then: with some, the
+ * loader's own lock may be held for ever in the child, and drivers refuse. */
 static _Atomic bool over;
 
 static void *work_on(void *unused)
@@ -232,9 +236,11 @@ static void storm(void)
         pthread_join(threads[i], NULL);
 }
 
-/* ---- H14, H22: what the kernel refuses ------------------------------------------------------------------ */
+/* ---- H14, H22: what the kernel refuses
+ * ------------------------------------------------------------------ */
 
-#define ALLOW(number) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define ALLOW(number)                                                                              \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 #define ANSWER(number, error)                                                                      \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),                                             \
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error)
@@ -256,14 +262,16 @@ static void filter(const struct sock_filter *rules, size_t count)
 #define KILL BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
 
 #ifdef __x86_64__
-/* What the loader and libc need to start /bin/true and end it, and no more: any other call ends it. */
+/* What the loader and libc need to start /bin/true and end it, and no more: any other call ends it.
+ */
 static void inherited(const char *program)
 {
     FILTER(ALLOW(SYS_execve), ALLOW(SYS_brk), ALLOW(SYS_mmap), ALLOW(SYS_access), ALLOW(SYS_openat),
-           ALLOW(SYS_newfstatat), ALLOW(SYS_fstat), ALLOW(SYS_close), ALLOW(SYS_read),
-           ALLOW(SYS_pread64), ALLOW(SYS_arch_prctl), ALLOW(SYS_set_tid_address),
+           ALLOW(SYS_newfstatat), ALLOW(SYS_stat), ALLOW(SYS_fstat), ALLOW(SYS_close),
+           ALLOW(SYS_read), ALLOW(SYS_pread64), ALLOW(SYS_arch_prctl), ALLOW(SYS_set_tid_address),
            ALLOW(SYS_set_robust_list), ALLOW(334 /* rseq */), ALLOW(SYS_mprotect),
-           ALLOW(SYS_prlimit64), ALLOW(SYS_munmap), ALLOW(SYS_getrandom), ALLOW(SYS_exit_group), KILL);
+           ALLOW(SYS_prlimit64), ALLOW(SYS_munmap), ALLOW(SYS_getrandom), ALLOW(SYS_exit_group),
+           KILL);
     execl(program, program, (char *)NULL);
     WRONG("%s", strerror(errno));
 }
@@ -271,23 +279,24 @@ static void inherited(const char *program)
 /* CUDA in a sandbox that allows files to be read and memory to be had: anything else ends it. */
 static void sandboxed(void)
 {
-    FILTER(ALLOW(SYS_brk), ALLOW(SYS_mmap), ALLOW(SYS_munmap), ALLOW(SYS_mprotect), ALLOW(SYS_madvise),
-           ALLOW(SYS_openat), ALLOW(SYS_open), ALLOW(SYS_close), ALLOW(SYS_read), ALLOW(SYS_pread64),
-           ALLOW(SYS_newfstatat), ALLOW(SYS_fstat), ALLOW(SYS_lseek), ALLOW(SYS_access),
-           ALLOW(SYS_readlink), ALLOW(SYS_readlinkat), ALLOW(SYS_lstat), ALLOW(SYS_stat), ALLOW(SYS_write), ALLOW(SYS_writev),
-           ALLOW(SYS_fcntl), ALLOW(SYS_rt_sigprocmask), ALLOW(SYS_rt_sigpending),
-           ALLOW(SYS_rt_sigtimedwait), ALLOW(SYS_futex), ALLOW(SYS_getpid), ALLOW(SYS_gettid),
-           ALLOW(SYS_clock_gettime), ALLOW(SYS_uname), ALLOW(SYS_process_vm_readv /* the fake driver's */), ALLOW(SYS_getdents64), ALLOW(SYS_sched_yield),
-           ALLOW(SYS_exit_group), KILL);
+    FILTER(ALLOW(SYS_brk), ALLOW(SYS_mmap), ALLOW(SYS_munmap), ALLOW(SYS_mprotect),
+           ALLOW(SYS_madvise), ALLOW(SYS_openat), ALLOW(SYS_open), ALLOW(SYS_close),
+           ALLOW(SYS_read), ALLOW(SYS_pread64), ALLOW(SYS_newfstatat), ALLOW(SYS_fstat),
+           ALLOW(SYS_lseek), ALLOW(SYS_access), ALLOW(SYS_readlink), ALLOW(SYS_readlinkat),
+           ALLOW(SYS_lstat), ALLOW(SYS_stat), ALLOW(SYS_write), ALLOW(SYS_writev), ALLOW(SYS_fcntl),
+           ALLOW(SYS_rt_sigprocmask), ALLOW(SYS_rt_sigpending), ALLOW(SYS_rt_sigtimedwait),
+           ALLOW(SYS_futex), ALLOW(SYS_getpid), ALLOW(SYS_gettid), ALLOW(SYS_clock_gettime),
+           ALLOW(SYS_uname), ALLOW(SYS_process_vm_readv /* the fake driver's */),
+           ALLOW(SYS_getdents64), ALLOW(SYS_sched_yield), ALLOW(SYS_exit_group), KILL);
     use();
 }
 
 /* Every question is refused: only what is said can still be written. */
 static void refused(void)
 {
-    FILTER(ALLOW(SYS_brk), ALLOW(SYS_write), ALLOW(SYS_writev), ALLOW(SYS_futex), ALLOW(SYS_exit_group),
-           ALLOW(SYS_munmap), ALLOW(SYS_mmap), ALLOW(SYS_process_vm_readv), ALLOW(SYS_getpid),
-           BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
+    FILTER(ALLOW(SYS_brk), ALLOW(SYS_write), ALLOW(SYS_writev), ALLOW(SYS_futex),
+           ALLOW(SYS_exit_group), ALLOW(SYS_munmap), ALLOW(SYS_mmap), ALLOW(SYS_process_vm_readv),
+           ALLOW(SYS_getpid), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
     use();
 }
 #endif
@@ -340,7 +349,8 @@ static void daemon_files(void)
     unlink("data");
 }
 
-/* ---- H16: out of reach ---------------------------------------------------------------------------------- */
+/* ---- H16: out of reach
+ * ---------------------------------------------------------------------------------- */
 
 static void other_namespace(const char *plugin)
 {
@@ -353,7 +363,8 @@ static void other_namespace(const char *plugin)
     fflush(stdout);
 }
 
-/* ---- H6: the room for thread-local memory of libraries that come late ----------------------------------- */
+/* ---- H6: the room for thread-local memory of libraries that come late
+ * ----------------------------------- */
 
 static void late(const char *argument)
 {
@@ -371,7 +382,8 @@ static void late(const char *argument)
     }
 }
 
-/* ---- H17: ends ------------------------------------------------------------------------------------------- */
+/* ---- H17: ends
+ * ------------------------------------------------------------------------------------------- */
 
 static void *leave(void *unused)
 {

@@ -1,7 +1,8 @@
 /*
- * A process that never rests: threads load images that run and images that cannot, launch, check what
- * the kernel wrote, unload, load and unload a plugin with a CUDA runtime, fork, and start children that
- * do the same. Every failure it meets it counts; soak.py compares that with what kguard counted.
+ * A process that never rests: threads load images that run and images that cannot, launch, check
+ * what the kernel wrote, unload, load and unload a plugin with a CUDA runtime, fork, and start
+ * children that do the same. Every failure it meets it counts; soak.py compares that with what
+ * kguard counted.
  *
  *   soak SECONDS THREADS FITS KERNEL LACKS KERNEL [OTHER...]
  *
@@ -9,9 +10,9 @@
  * loaded at all. SOAK_VALUES=1: kernel FITS writes 2 i at i, which is checked. SOAK_PLUGIN=path: a
  * library with part_good and part_bad (tests/gpu/programs/two_part.c).
  *
- * On stdout, one line each: "rss SECONDS KIB FILES" (memory and open files of this process), "child PID
- * FAILURES END" and, last, "self PID FAILURES LOADS LAUNCHES FORKS". Exit code 1, and a line on stderr,
- * at the first answer that is not as it should be.
+ * On stdout, one line each: "rss SECONDS KIB FILES" (memory and open files of this process), "child
+ * PID FAILURES END" and, last, "self PID FAILURES LOADS LAUNCHES FORKS". Exit code 1, and a line on
+ * stderr, at the first answer that is not as it should be.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -90,7 +91,8 @@ static uint32_t any(uint64_t *state, uint32_t below)
     return (uint32_t)(*state >> 32) % below;
 }
 
-/* ---- what a thread does ------------------------------------------------------------------------------- */
+/* ---- what a thread does
+ * ------------------------------------------------------------------------------- */
 
 struct worker {
     uint64_t random;
@@ -105,7 +107,8 @@ static void launch(struct worker *w, CUfunction function)
     int n = WORDS;
     void *parameters[] = {&w->memory, &n};
     memset(out, 0, sizeof out);
-    /* In the stream's order: a plain copy from memory that is not pinned may still be on its way. */
+    /* In the stream's order: a plain copy from memory that is not pinned may still be on its way.
+     */
     expect("cuMemcpyHtoDAsync", cuMemcpyHtoDAsync_v2(w->memory, out, sizeof out, w->stream), 0);
     expect("cuLaunchKernel",
            cuLaunchKernel(function, 1, 1, 1, WORDS, 1, 1, 0, w->stream, parameters, NULL), 0);
@@ -155,7 +158,8 @@ static void bad_module(struct worker *w)
     CUmodule module = NULL;
     void *copy;
     const void *data = take(w, &lacks, &copy);
-    expect("a load that cannot be", (w->odd ? looked_up_load : cuModuleLoadData)(&module, data), 209);
+    expect("a load that cannot be", (w->odd ? looked_up_load : cuModuleLoadData)(&module, data),
+           209);
     free(copy);
     failures++;
 }
@@ -263,8 +267,8 @@ static void start_child(struct worker *w)
     wait_for(child, &status);
     sem_post(&children);
     expect("a child's status", status & ~0x80, expected);
-    if (write(1, line, snprintf(line, sizeof line, "child %d %d %s\n", (int)child, CHILD_FAILURES,
-                                end)) < 0)
+    if (write(1, line,
+              snprintf(line, sizeof line, "child %d %d %s\n", (int)child, CHILD_FAILURES, end)) < 0)
         fail("write", -1, 0);
     forks++;
 }
@@ -305,7 +309,8 @@ static void *work(void *number)
     return NULL;
 }
 
-/* ---- the process ------------------------------------------------------------------------------------------ */
+/* ---- the process
+ * ------------------------------------------------------------------------------------------ */
 
 static long resident_kib(void)
 {
@@ -336,7 +341,8 @@ static void start(void)
     expect("cuDeviceGet", cuDeviceGet(&device, 0), 0);
     expect("cuDevicePrimaryCtxRetain", cuDevicePrimaryCtxRetain(&context, device), 0);
     expect("cuCtxSetCurrent", cuCtxSetCurrent(context), 0);
-    looked_up_load = (__typeof__(looked_up_load))dlsym(dlopen("libcuda.so.1", RTLD_NOW), "cuModuleLoadData");
+    looked_up_load =
+        (__typeof__(looked_up_load))dlsym(dlopen("libcuda.so.1", RTLD_NOW), "cuModuleLoadData");
     if (!looked_up_load)
         fail("dlsym", 0, 1);
 }
