@@ -2,6 +2,7 @@
 # make demo       the main job: a failing program, named          (installs what it needs)
 # make check      every test that needs no GPU                    (installs what it needs)
 # make check-gpu  on a machine with a GPU, from a carried build/
+# make check-system    other Debians, aarch64, what needs root (installs what it needs; many minutes)
 # make bench      overhead figures
 # make install    also uninstall, deb, wheel: packaging/packaging.mk
 # V=1 shows commands; SAN=address,undefined or SAN=thread; OBJDIR=dir
