@@ -242,7 +242,7 @@ static KGI_SLOW void loaded(const char *api, int result, const void *caller, con
             failed(&call, &kernel);
         } else {
             kgi_machine_ready();
-            kgi_handle_set(handle, kernel.image, NULL);
+            kgi_handle_set(handle, kernel.image, NULL, NULL);
             kgi_triton_load();
             if (!ours) /* what was loaded needs no JIT */
                 kgi_module(kernel.image, false);
@@ -258,7 +258,7 @@ static KGI_SLOW void found(const void *handle, const void *container, const char
 
     if (kgi_options()->off || !kgi_handle_get(container, &kernel))
         return;
-    kgi_handle_set(handle, kernel.image, name ? kgi_name(name) : kernel.name);
+    kgi_handle_set(handle, kernel.image, name ? kgi_name(name) : kernel.name, container);
 }
 
 /* The array may be longer than what was written to it, and what lies behind is the program's. */

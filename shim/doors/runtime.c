@@ -239,7 +239,7 @@ static KGI_SLOW void alias(const void *handle, const void *of, const struct runt
 
     if (kgi_options()->off || !kgi_handle_get(of, &kernel))
         return;
-    kgi_handle_set(handle, kernel.image, kernel.name);
+    kgi_handle_set(handle, kernel.image, kernel.name, of);
     remember(handle, r);
 }
 
@@ -250,7 +250,7 @@ static KGI_SLOW void found(const void *handle, const void *container, const char
 
     if (kgi_options()->off || !kgi_handle_get(container, &kernel))
         return;
-    kgi_handle_set(handle, kernel.image, name ? kgi_name(name) : NULL);
+    kgi_handle_set(handle, kernel.image, name ? kgi_name(name) : NULL, container);
     remember(handle, r);
 }
 
@@ -336,7 +336,7 @@ KGI_EXPORT void **__cudaRegisterFatBinary(void *wrapper)
     if (handle) {
         remember(handle, r);
         if (!kgi_options()->off)
-            kgi_handle_set(handle, kgi_image_registered(wrapper), NULL);
+            kgi_handle_set(handle, kgi_image_registered(wrapper), NULL, NULL);
     }
     return handle;
 }
@@ -390,7 +390,7 @@ KGI_EXPORT void __cudaRegisterFunction(void **handle, const char *stub, char *de
     original(handle, stub, device_name, name, threads, tid, bid, block, grid, warp);
     remember(stub, r);
     if (!kgi_options()->off && kgi_handle_get(handle, &kernel))
-        kgi_handle_set(stub, kernel.image, name);
+        kgi_handle_set(stub, kernel.image, name, handle);
 }
 
 /* ---- error texts: who asks for one has noticed -------------------------------------------------------------------- */

@@ -22,7 +22,7 @@
 static struct kgi_lock lock;
 static struct kgi_map by_data, by_handle, names;
 static struct kgi_image *free_images;
-static struct kgi_kernel *free_kernels;
+static struct record *free_records;
 
 /* ---- names: each kept once, so that loading the same thing for days costs nothing ------------------- */
 
@@ -511,70 +511,104 @@ void kgi_image_locate(struct kgi_image *image)
 
 /* ---- handles ------------------------------------------------------------------------------------------- */
 
-void kgi_handle_set(const void *handle, struct kgi_image *image, const char *name)
+struct record {
+    struct kgi_kernel kernel;
+    const void *handle;
+    struct record *parts;          /* what was found through it, and is gone when it is */
+    struct record *next, **linked; /* among the parts of another, or the free ones */
+};
+
+static struct record *record_of(const void *handle)
 {
-    struct kgi_kernel *kernel;
+    return (struct record *)(uintptr_t)kgi_map_get(&by_handle, (uintptr_t)handle);
+}
+
+/* With the lock held, as all of these. */
+static void forget_handle(struct record *r)
+{
+    while (r->parts)
+        forget_handle(r->parts);
+    if (r->linked)
+        *r->linked = r->next;
+    if (r->linked && r->next)
+        r->next->linked = r->linked;
+    kgi_map_set(&by_handle, (uintptr_t)r->handle, 0);
+    r->next = free_records;
+    free_records = r;
+}
+
+static struct record *new_record(const void *handle, struct record *container)
+{
+    struct record *r = free_records;
+
+    if (r)
+        free_records = r->next;
+    else
+        r = kgi_alloc(sizeof *r);
+    if (!r)
+        return NULL;
+    *r = (struct record){.handle = handle};
+    if (container) {
+        r->next = container->parts;
+        r->linked = &container->parts;
+        container->parts = r;
+        if (r->next)
+            r->next->linked = &r->next;
+    }
+    return r;
+}
+
+void kgi_handle_set(const void *handle, struct kgi_image *image, const char *name,
+                    const void *container)
+{
+    struct record *r;
 
     if (!handle || !image)
         return;
     kgi_lock(&lock);
-    kernel = (struct kgi_kernel *)(uintptr_t)kgi_map_get(&by_handle, (uintptr_t)handle);
-    if (!kernel) {
-        kernel = free_kernels;
-        if (kernel)
-            free_kernels = (struct kgi_kernel *)(uintptr_t)kernel->name;
-        else
-            kernel = kgi_alloc(sizeof *kernel);
+    r = record_of(handle);
+    /* Another thing at the address of one whose end was not seen. */
+    if (r && (r->kernel.image != image || r->kernel.age != image->age)) {
+        forget_handle(r);
+        r = NULL;
     }
-    if (kernel) {
-        *kernel = (struct kgi_kernel){image, name, image->age};
-        kgi_map_set(&by_handle, (uintptr_t)handle, (uintptr_t)kernel);
+    if (!r)
+        r = new_record(handle, container && container != handle ? record_of(container) : NULL);
+    if (r) {
+        r->kernel = (struct kgi_kernel){image, name, image->age};
+        kgi_map_set(&by_handle, (uintptr_t)handle, (uintptr_t)r);
     }
     kgi_unlock(&lock);
 }
 
 bool kgi_handle_get(const void *handle, struct kgi_kernel *out)
 {
-    struct kgi_kernel *kernel;
+    struct record *r;
     bool live = false;
 
     kgi_lock(&lock);
-    kernel = (struct kgi_kernel *)(uintptr_t)kgi_map_get(&by_handle, (uintptr_t)handle);
-    if (kernel && kernel->image->age == kernel->age) {
-        *out = *kernel;
+    r = record_of(handle);
+    if (r && r->kernel.image->age == r->kernel.age) {
+        *out = r->kernel;
         live = true;
     }
     kgi_unlock(&lock);
     return live;
 }
 
-/* With the lock held. */
-static struct kgi_kernel *take_handle(const void *handle)
-{
-    struct kgi_kernel *kernel =
-        (struct kgi_kernel *)(uintptr_t)kgi_map_get(&by_handle, (uintptr_t)handle);
-
-    if (kernel)
-        kgi_map_set(&by_handle, (uintptr_t)handle, 0);
-    return kernel;
-}
-
-static void free_kernel(struct kgi_kernel *kernel)
-{
-    kernel->name = (const char *)free_kernels;
-    free_kernels = kernel;
-}
-
 void kgi_handle_drop(const void *handle)
 {
-    struct kgi_kernel *kernel;
+    struct record *r;
 
     kgi_lock(&lock);
-    kernel = take_handle(handle);
-    if (kernel) {
-        if (kernel->image->age == kernel->age && !kernel->image->lasting)
-            drop_image(kernel->image);
-        free_kernel(kernel);
+    r = record_of(handle);
+    if (r) {
+        struct kgi_image *image = r->kernel.image;
+        bool its_own = image->age == r->kernel.age && !image->lasting;
+
+        forget_handle(r);
+        if (its_own)
+            drop_image(image);
     }
     kgi_unlock(&lock);
 }

@@ -380,7 +380,7 @@ static void load_second(struct kgi_jitted *j, const void *image, bool ours)
     kgi_unlock(&lock);
     /* What fails on it later is explained by the same image. */
     if (kgi_handle_get(j->handle, &kernel)) {
-        kgi_handle_set(j->second, kernel.image, kernel.name);
+        kgi_handle_set(j->second, kernel.image, kernel.name, NULL);
         if (!ours) /* now it is the driver that compiles */
             kgi_module(kernel.image, false);
     }

@@ -88,8 +88,10 @@ int kgi_image_kernels(const struct kgi_image *image, int index,
                       void *context);
 
 /* handle (CUmodule, CUlibrary, CUfunction, CUkernel, host stub, cudaKernel_t) -> its record. name is
- * not copied. Dropping the handle of an image built in memory drops the image. */
-void kgi_handle_set(const void *handle, struct kgi_image *image, const char *name);
+ * not copied. container: the handle it was found through, or NULL; dropping that drops this too. Dropping
+ * the handle of an image built in memory drops the image. */
+void kgi_handle_set(const void *handle, struct kgi_image *image, const char *name,
+                    const void *container);
 bool kgi_handle_get(const void *handle, struct kgi_kernel *out);
 void kgi_handle_drop(const void *handle);
 

@@ -1,0 +1,90 @@
+/* What is remembered of handles: found, gone with what they were found through, and without growing in a
+ * process that loads and unloads for ever. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "watch/watch.h"
+
+static const char lasting[64] = "not an image, but in this program's own file";
+
+static const void *handle(uintptr_t number)
+{
+    return (const void *)(0x7f0000000000 + 16 * number);
+}
+
+static bool known(const void *h)
+{
+    struct kgi_kernel kernel;
+
+    return kgi_handle_get(h, &kernel);
+}
+
+static void parts_go_with_the_whole(void **state)
+{
+    struct kgi_image *image = kgi_image_at(lasting, NULL);
+    struct kgi_kernel kernel;
+
+    (void)state;
+    assert_non_null(image);
+    kgi_handle_set(handle(1), image, NULL, NULL);        /* a library, */
+    kgi_handle_set(handle(2), image, "two", handle(1));  /* its kernels, */
+    kgi_handle_set(handle(3), image, "three", handle(1));
+    kgi_handle_set(handle(4), image, "four", handle(2)); /* the function of one, */
+    kgi_handle_set(handle(5), image, "five", handle(5)); /* and one that is its own container */
+    assert_true(kgi_handle_get(handle(4), &kernel));
+    assert_string_equal(kernel.name, "four");
+    kgi_handle_drop(handle(2));
+    assert_true(known(handle(1)) && known(handle(3)) && known(handle(5)));
+    assert_false(known(handle(2)) || known(handle(4)));
+    kgi_handle_set(handle(2), image, "again", handle(1));
+    kgi_handle_drop(handle(1));
+    assert_false(known(handle(1)) || known(handle(2)) || known(handle(3)));
+    assert_true(known(handle(5)));
+}
+
+/* A module whose end was not seen, and another at its address. */
+static void another_at_its_address(void **state)
+{
+    char memory[64] = "not an image either, and on the stack";
+    struct kgi_image *first = kgi_image_at(lasting, NULL), *second = kgi_image_at(memory, NULL);
+    struct kgi_kernel kernel;
+
+    (void)state;
+    kgi_handle_set(handle(10), first, NULL, NULL);
+    kgi_handle_set(handle(11), first, "old", handle(10));
+    kgi_handle_set(handle(10), second, NULL, NULL);
+    assert_false(known(handle(11)));
+    assert_true(kgi_handle_get(handle(10), &kernel) && kernel.image == second);
+}
+
+static void no_growth(void **state)
+{
+    struct kgi_image *image = kgi_image_at(lasting, NULL);
+    const char *before = NULL, *after;
+
+    (void)state;
+    for (uintptr_t i = 0; i < 200000; i++) {
+        kgi_handle_set(handle(100 + 3 * i), image, NULL, NULL);
+        kgi_handle_set(handle(101 + 3 * i), image, "kernel", handle(100 + 3 * i));
+        kgi_handle_set(handle(102 + 3 * i), image, "kernel", handle(101 + 3 * i));
+        kgi_handle_drop(handle(100 + 3 * i));
+        if (i == 1000)
+            before = kgi_alloc(16);
+    }
+    after = kgi_alloc(16);
+    assert_true(after > before && after - before <= 64);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parts_go_with_the_whole),
+        cmocka_unit_test(another_at_its_address),
+        cmocka_unit_test(no_growth),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
