@@ -68,7 +68,7 @@ class Run:
                 event = json.loads(line)
                 # A query may be meant to fail: NCCL asks every kernel it has, and some are for others.
                 if event["event"] == "failure" and not event.get("query"):
-                    self.failures.append(f"{event.get('code')} {event.get('kernel') or event.get('api')}")
+                    self.failures.append(f"{event.get('code')} {event.get('kernel')} {event.get('api')}")
 
 
 def both(name, argv, seconds, cwd=None, at_once=2):
@@ -141,7 +141,9 @@ def tool(name, argv, found_in, summary, at_once=2):
 
 def results_of(run):
     """The program's own lines, as it prints them alone."""
-    return re.findall(r"^(?:captured|built|changed|child|updated|host function|\d+ nodes).*$", run.out, re.M)
+    # A debugger writes into the same lines.
+    return re.findall(r"(?:captured|built|changed|child|updated) [0-9a-f]{16}|host function \d+ times|\d+ nodes",
+                      run.out)
 
 
 def sanitizer(run):
