@@ -241,6 +241,16 @@ static bool is_probe(const struct kgi_call *call, const struct kgi_kernel *kerne
            (!kernel->name || kgi_image_kernels(kernel->image, -1, is_kernel, &h) <= 0);
 }
 
+/* NCCL asks for the attributes of each of its kernels when it starts, and goes without those that have no
+ * code here (github.com/NVIDIA/nccl, src/enqueue.cc, ncclInitKernelsForDevice): on every GPU some are for
+ * others alone. With its static runtime that is a look-up like any other. Were it NCCL as a whole that
+ * lacks code, the reason would be another one. */
+static bool is_nccl_probe(const struct kgi_call *call, const char *kernel, int reason)
+{
+    return reason == KG102_ARCH_SPECIFIC && call->use == KGI_USE_FIND && kernel &&
+           strstr(kernel, "nccl") && strstr(kernel, "DevKernel_");
+}
+
 static void describe_image(struct kgi_diagnosis *d, struct kgi_image *image)
 {
     kgi_image_read(image);
@@ -301,6 +311,7 @@ static void diagnose(const struct kgi_call *call, struct kgi_kernel *kernel)
 {
     struct kgi_diagnosis d = {.event = KGI_EVENT_FAILURE, .ordinal = -1};
     const struct result_row *row = row_of(call->result);
+    struct kgi_call asked;
     struct seen *news;
 
     kgi_host_current(&d.host, &d.ordinal);
@@ -315,6 +326,13 @@ static void diagnose(const struct kgi_call *call, struct kgi_kernel *kernel)
     if (may_be_family(call) && d.verdict.answer != KGI_NONE)
         return;
     d.reason = reason_of(&d.verdict, d.host.gpu.number != 0, call->result, d.unreadable);
+    if (is_nccl_probe(call, kernel->name, d.reason)) {
+        if (!kgi_log_enabled(KGI_INFO))
+            return;
+        asked = *call;
+        asked.use = KGI_USE_QUERY;
+        call = &asked;
+    }
     d.query = call->use == KGI_USE_QUERY || (kernel->image && is_probe(call, kernel));
     d.not_used_yet = call->unused;
     d.kernel = kernel->name;
