@@ -44,7 +44,7 @@ commands=(
     "g++ -x c++ -fsyntax-only answer.c" "strings -n 4 numbers" "strip --version"
     "perl script.pl" "perl -MIO::Socket -e 'print IO::Socket->can(q(new)) ? 1 : 0'"
     "tar czf - -C tree --mtime=@0 --owner=0 --group=0 --sort=name . | tar xzvf - --to-stdout"
-    "tar cJf - numbers --mtime=@0 | tar tJ" "xz -kc numbers | xz -dc | md5sum" "bzip2 -kc numbers | bunzip2 | md5sum"
+    "xz --version >/dev/null; tar cJf - numbers --mtime=@0 | tar tJ" "xz -kc numbers | xz -dc | md5sum" "bzip2 -kc numbers | bunzip2 | md5sum"
     "git init -q repo && cd repo && cp ../numbers . && git add . && git commit -qm one && git log --format=%H%n%s && git gc -q && git fsck && cd .. && rm -rf repo"
     "git diff --no-index numbers answer.c" "git hash-object numbers"
     "find tree -type f -exec md5sum {} +" "cmp numbers answer.c" "comm numbers numbers | wc -l" "join numbers numbers | md5sum"
