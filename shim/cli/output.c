@@ -237,21 +237,34 @@ static size_t files_with(const struct kgi_scan *scan, enum kgi_answer from, enum
     return count;
 }
 
+/* For the newest of them, whose compiler and releases do for the others too. */
 static void put_help(FILE *out, const struct kgi_scan *scan, size_t i, const bool *which)
 {
+    bool others[KGI_TARGETS_MOST] = {false};
+    size_t newest = scan->target_count, count = 0;
     char help[256];
 
-    for (size_t j = 0; j < scan->target_count; j++) {
-        if (!which[j])
-            continue;
-        kgi_scan_help(scan, i, j, help, sizeof help);
-        if (*help) {
-            fputs("      help   ", out);
-            put_safe(out, help);
-            fputc('\n', out);
+    for (size_t j = 0; j < scan->target_count; j++)
+        if (which[j]) {
+            others[j] = true;
+            count++;
+            if (newest == scan->target_count ||
+                scan->targets[j].number > scan->targets[newest].number)
+                newest = j;
         }
+    if (!count)
         return;
+    kgi_scan_help(scan, i, newest, help, sizeof help);
+    if (!*help)
+        return;
+    fputs("      help   ", out);
+    put_safe(out, help);
+    if (count > 1) {
+        others[newest] = false;
+        fputs("; likewise for ", out);
+        put_targets(out, scan, others);
     }
+    fputc('\n', out);
 }
 
 static void put_offender(FILE *out, const struct kgi_scan *scan, size_t i, int reason,
