@@ -25,7 +25,7 @@ commands=(
     "true" "false" "echo hello" "sh -c 'exit 3'" "bash -c 'echo \$((6 * 7)); trap \"echo bye\" EXIT'"
     "cat numbers" "sort -R --random-source=numbers numbers" "tr 0-9 a-j <numbers" "wc numbers"
     "grep 9 numbers" "sed s/1/one/ numbers" "awk '{s += \$1} END {print s}' numbers"
-    "gzip -nc numbers | gunzip" "tar cf - --mtime=@0 numbers | tar tvf -" "find . -name 'n*' | xargs -P2 -n1 ls"
+    "gzip -nc numbers | gunzip" "tar cf - --mtime=@0 numbers | tar tvf -" "find . -name 'n*' | xargs -P2 -n1 ls | sort"
     "head -c 10 /dev/zero | od" "cut -c1 numbers | uniq -c" "diff numbers answer.c" "sha256sum numbers"
     "date -d @0 -u" "id" "env -i /bin/echo bare" "nice sh -c 'echo nice'" "timeout 5 sleep 0"
     "timeout 0.05 sleep 5" "sh -c 'kill -9 \$\$'" "sh -c 'kill -ABRT \$\$'" "nohup echo up" "stat -c %s numbers"
