@@ -14,7 +14,7 @@ mkdir -p "$folder"
 base=$folder/bookworm systems=()
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
 export SOURCE_DATE_EPOCH LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
-unset MAKEFLAGS MAKELEVEL LD_PRELOAD
+unset MAKEFLAGS MAKELEVEL LD_PRELOAD OBJDIR SAN
 
 log=$folder/log
 exec 3>&1 >"$log" 2>&1
