@@ -247,6 +247,7 @@ struct job {
     /* Files in memory. said: what it wrote to its standard output and error; ended: its wait
      * status. */
     int in, out, said, ended;
+    int timeout_ms;
     char text[1024]; /* the words' memory */
     size_t used;
 };
@@ -404,7 +405,7 @@ static void limit(int what, uint64_t most)
 }
 
 /* In the child: system calls alone. */
-static __attribute__((noreturn)) void become(const struct job *j, uint64_t seconds)
+static __attribute__((noreturn)) void become(const struct job *j)
 {
     static char *const environment[] = {"PATH=/usr/bin:/bin", NULL};
     uint64_t none = 0;
@@ -421,7 +422,7 @@ static __attribute__((noreturn)) void become(const struct job *j, uint64_t secon
     syscall(SYS_fcntl, j->in, F_SETFD, 0);
     syscall(SYS_fcntl, j->out, F_SETFD, 0);
     limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_CPU, seconds);
+    limit(RLIMIT_CPU, (uint64_t)j->timeout_ms / 1000 + 1);
     limit(RLIMIT_FSIZE, CUBIN_MOST);
     syscall(SYS_execve, j->words[0], j->words, environment);
     for (;;)
@@ -429,51 +430,58 @@ static __attribute__((noreturn)) void become(const struct job *j, uint64_t secon
 }
 
 /* In the child: waits for its own. Every signal is blocked: handlers are the program's. */
-static __attribute__((noreturn)) void supervise(const struct job *j, uint64_t seconds)
+static void supervise(const void *context)
 {
+    const struct job *j = context;
     int status = NOT_STARTED << 8;
     long pid;
 
-    syscall(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, SIGKILL, 0, 0, 0);
     pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
     if (pid == 0)
-        become(j, seconds);
+        become(j);
     if (pid > 0)
         syscall(SYS_wait4, pid, &status, ALL_CHILDREN, NULL);
     syscall(SYS_write, j->ended, &status, sizeof status);
-    for (;;)
-        syscall(SYS_exit_group, 0);
 }
 
-static long start_child(const struct job *j, int timeout_ms)
+long kgi_child_start(void (*run)(const void *context), const void *context)
 {
     uint64_t all = ~(uint64_t)0, before = 0;
     long pid;
 
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
     pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
-    if (pid == 0)
-        supervise(j, (uint64_t)timeout_ms / 1000 + 1);
+    if (pid == 0) {
+        syscall(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, SIGKILL, 0, 0, 0);
+        run(context);
+        for (;;)
+            syscall(SYS_exit_group, 0);
+    }
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
     return pid;
 }
 
-/* The ptxas' wait status; -1 when there was none, -2 when it took too long. */
-static int run(const struct job *j, int timeout_ms)
+void kgi_child_kill(long pid)
 {
-    int64_t end = now_ms() + timeout_ms;
+    syscall(SYS_kill, pid, SIGKILL);
+    while (syscall(SYS_wait4, pid, NULL, WITHOUT_SIGNAL, NULL) < 0 && errno == EINTR)
+        ;
+}
+
+/* The ptxas' wait status; -1 when there was none, -2 when it took too long. */
+static int run(const struct job *j)
+{
+    int64_t end = now_ms() + j->timeout_ms;
     struct timespec nap = {0, 1000000};
     int status = -1;
-    long pid = start_child(j, timeout_ms), got;
+    long pid = kgi_child_start(supervise, j), got;
 
     if (pid < 0)
         return -1;
     while ((got = syscall(SYS_wait4, pid, &status, WNOHANG | WITHOUT_SIGNAL, NULL)) == 0 ||
            (got < 0 && errno == EINTR)) {
         if (now_ms() > end) {
-            syscall(SYS_kill, pid, SIGKILL);
-            while (syscall(SYS_wait4, pid, &status, WITHOUT_SIGNAL, NULL) < 0 && errno == EINTR)
-                ;
+            kgi_child_kill(pid);
             return -2;
         }
         syscall(SYS_nanosleep, &nap, NULL);
@@ -483,10 +491,13 @@ static int run(const struct job *j, int timeout_ms)
     return read_at_start(j->ended, &status, sizeof status) == sizeof status ? status : -1;
 }
 
-static bool open_job(struct job *j)
+static bool open_job(struct job *j, int timeout_ms)
 {
-    *j = (struct job){
-        .in = memory_file(), .out = memory_file(), .said = memory_file(), .ended = memory_file()};
+    *j = (struct job){.in = memory_file(),
+                      .out = memory_file(),
+                      .said = memory_file(),
+                      .ended = memory_file(),
+                      .timeout_ms = timeout_ms};
     return j->in >= 0 && j->out >= 0 && j->said >= 0 && j->ended >= 0;
 }
 
@@ -540,9 +551,9 @@ void kgi_compile_by_ptxas(const char *ptxas, const struct kgi_source *s, int tim
     if (nul) /* with it ptxas says "Unexpected EOF" */
         text.size = (size_t)(nul - text.at);
     out->result = CUDA_ERROR_INVALID_PTX;
-    if (open_job(&j) && text.at && write_all(j.in, text)) {
+    if (open_job(&j, timeout_ms) && text.at && write_all(j.in, text)) {
         if (add_words(&j, ptxas, s)) {
-            status = run(&j, timeout_ms);
+            status = run(&j);
             if (status == 0)
                 read_cubin(&j, out);
             if (!out->cubin.at)
@@ -588,8 +599,8 @@ bool kgi_ptxas_version(const char *ptxas, struct kgi_compiler *out)
     struct job j;
     bool known = false;
 
-    if (open_job(&j) && add_word(&j, ptxas, strlen(ptxas)) && add_word(&j, "--version", 9) &&
-        run(&j, 10000) == 0) {
+    if (open_job(&j, 10000) && add_word(&j, ptxas, strlen(ptxas)) && add_word(&j, "--version", 9) &&
+        run(&j) == 0) {
         said[read_at_start(j.said, said, sizeof said - 1)] = 0;
         known = read_version(said, out);
     }

@@ -78,6 +78,13 @@ void kgi_compile_by_driver(const struct kgi_source *source, struct kgi_compiled 
 /* By a ptxas, in a child process. */
 void kgi_compile_by_ptxas(const char *ptxas, const struct kgi_source *source, int timeout_ms,
                           struct kgi_compiled *out);
+/* A child that the program does not notice: none of its handlers runs in it, it sends no signal when it
+ * ends, and it is killed with the thread that made it. It calls `run`, system calls alone, and ends. Its
+ * pid, or -1. */
+long kgi_child_start(void (*run)(const void *context), const void *context);
+/* Kills it, and waits for its end. */
+void kgi_child_kill(long pid);
+
 /* Which ptxas this is; false when it does not run. */
 bool kgi_ptxas_version(const char *ptxas, struct kgi_compiler *out);
 

@@ -319,13 +319,11 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
         kgi_tell_note(&g.whose, "loaded without a current context");
         j->empty = promise(j, options, values, count);
         *out = j;
-        errno = saved;
-        return j->empty;
     } else {
         free_record(j);
     }
     errno = saved;
-    return false;
+    return later && j->empty;
 }
 
 void kgi_jit_done(struct kgi_jitted *j, CUresult result)
@@ -452,7 +450,8 @@ static void first_use(struct kgi_jitted *j)
 }
 
 /* A library that was first used before its code could be had (cudart 13 asks for managed variables when
- * there is no context) belongs to the driver's JIT in this process: its variables have addresses. The next one finds it. */
+ * there is no context) belongs to the driver's JIT in this process: its variables have addresses. The
+ * next one finds it. */
 static void pay(struct kgi_jitted *j)
 {
     struct kgi_part *p = kgi_pages_get(sizeof *p);
@@ -515,8 +514,11 @@ static void go_back(struct kgi_jitted *j, int result)
     if (j->second && !j->empty) { /* the first one holds the original */
         atomic_store_explicit(&j->redirected, false, memory_order_release);
     } else if (is_still_there(j)) {
-        j->refused = j->second;
+        CUlibrary before = j->second;
+
         load_second(j, j->original.at, false);
+        if (j->second != before)
+            j->refused = before;
     }
 }
 

@@ -3,7 +3,6 @@
  */
 #include "jit.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -122,13 +121,12 @@ void kgi_tell_compile(const struct kgi_whose *w, const struct kgi_source *s,
 #define DOT_WORTH ((uint64_t)64 << 10) /* bytes of PTX: about a tenth of a second */
 #define LONG_WAIT_MS 1000              /* whose end is told to who was told of its start */
 
-/* A dot a second, while the one thread that could say something waits for the compiler. From a child
- * made as that of a ptxas is: no handler of the program runs, no signal at its end, gone with us. */
-static __attribute__((noreturn)) void write_dots(void)
+/* A dot a second, from a child: the one thread that could say something waits for the compiler. */
+static void write_dots(const void *context)
 {
     struct timespec second = {LONG_WAIT_MS / 1000, 0};
 
-    syscall(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, SIGKILL, 0, 0, 0);
+    (void)context;
     for (;;) {
         syscall(SYS_nanosleep, &second, NULL);
         syscall(SYS_write, 2, ".", 1);
@@ -146,25 +144,14 @@ static bool on_terminal(void)
 
 long kgi_tell_waiting(const struct kgi_source *s)
 {
-    uint64_t all = ~(uint64_t)0, before = 0;
-    long child;
-
-    if (s->code.size < DOT_WORTH || !on_terminal())
-        return -1;
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
-    child = syscall(SYS_clone, 0, 0, 0, 0, 0);
-    if (child == 0)
-        write_dots();
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
-    return child;
+    return s->code.size < DOT_WORTH || !on_terminal() ? -1 : kgi_child_start(write_dots, NULL);
 }
 
 void kgi_tell_waited(long child, uint32_t ms)
 {
     if (child <= 0)
         return;
-    syscall(SYS_kill, child, SIGKILL);
-    syscall(SYS_wait4, child, NULL, 0x80000000u /* __WCLONE */, NULL);
+    kgi_child_kill(child);
     if (ms >= LONG_WAIT_MS)
         syscall(SYS_write, 2, "\n", 1);
 }
