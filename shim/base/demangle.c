@@ -67,6 +67,11 @@ static void __attribute__((noinline)) call_on(void *top, void (*function)(void *
 #endif
 }
 
+static bool is_mangled(const char *name)
+{
+    return name[0] == '_' && name[1] == 'Z' && strnlen(name, LONGEST) < LONGEST;
+}
+
 void kgi_demangle_on(void *stack, const char *name, char *out, size_t size)
 {
     struct job job = {name, {out, size, 0, false}, -1};
@@ -74,7 +79,7 @@ void kgi_demangle_on(void *stack, const char *name, char *out, size_t size)
     if (!size)
         return;
     out[0] = 0;
-    if (stack && name[0] == '_' && name[1] == 'Z' && strnlen(name, LONGEST) < LONGEST)
+    if (stack && is_mangled(name))
         call_on((char *)stack + KGI_DEMANGLE_STACK - 64, work, &job);
     if (job.result != 0) {
         job.text = (struct kgi_text){out, size, 0, false};
@@ -85,7 +90,7 @@ void kgi_demangle_on(void *stack, const char *name, char *out, size_t size)
 
 void kgi_demangle(const char *name, char *out, size_t size)
 {
-    void *stack = kgi_pages_get(KGI_DEMANGLE_STACK);
+    void *stack = is_mangled(name) ? kgi_pages_get(KGI_DEMANGLE_STACK) : NULL;
 
     kgi_demangle_on(stack, name, out, size);
     kgi_pages_put(stack, KGI_DEMANGLE_STACK);
