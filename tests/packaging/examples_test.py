@@ -10,32 +10,19 @@ import sys
 import tempfile
 import zipfile
 
-ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
-OBJDIR = os.path.abspath(os.environ.get("OBJDIR", os.path.join(ROOT, "build")))
+from common import CC, CLEAN, OBJDIR, ROOT, equal, run
+
 EXAMPLES = os.path.join(ROOT, "examples")
 LIBRARY = os.path.join(OBJDIR, "libkguard.so")
 KGUARD = os.path.join(OBJDIR, "kguard")
-CC = os.environ.get("CC", "gcc")
 NVCC = shutil.which("nvcc", path=os.environ["PATH"] + ":/usr/local/cuda/bin")
 FAKE = os.path.join(OBJDIR, "fake")
-CLEAN = {k: v for k, v in os.environ.items() if not k.startswith("KGUARD") and k != "XDG_CACHE_HOME"}
 
 try:
     import yaml
 except ImportError:
     print("no yaml module for python3")
     sys.exit(77)
-
-
-def equal(got, want, more=""):
-    assert got == want, f"\n  got  {got!r}\n  want {want!r}\n{more}"
-
-
-def run(*command, code=0, env=None, **more):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-                          timeout=60, env=dict(CLEAN, **(env or {})), **more)
-    equal(done.returncode, code, done.stdout + done.stderr)
-    return done
 
 
 def example(*path):

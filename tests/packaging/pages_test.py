@@ -8,15 +8,11 @@ import shutil
 import subprocess
 import sys
 
-ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
-OBJDIR = os.path.abspath(os.environ.get("OBJDIR", os.path.join(ROOT, "build")))
+from common import OBJDIR, ROOT, equal
+
 KGUARD = os.path.join(OBJDIR, "kguard")
 PAGES = [os.path.join(OBJDIR, "packaging", name) for name in ("kguard.1", "libkguard.7", "kguard-cache.5")]
 COMPLETION = os.path.join(OBJDIR, "packaging", "kguard.bash")
-
-
-def equal(got, want, more=""):
-    assert got == want, f"\n  got  {got!r}\n  want {want!r}\n{more}"
 
 
 def run(*command, code=0, **more):
