@@ -388,6 +388,12 @@ def machine():
     say(done.stdout + done.stderr)
 
 
+def bars(name, m):
+    bar(name + "/warm-driver", m["d"], m["b"] / 4, "a quarter of (b)")
+    bar(name + "/warm-cubin", m["d"], m["e"] * 1.5, "1.5 x (e)")
+    bar(name + "/cold", m["c"], m["a"] * 1.05, "(a) + 5 %")
+
+
 def bench():
     machine()
     big = [os.path.join(JIT, f"big.{kind}") for kind in ("fatbin", "cubin")]
@@ -396,18 +402,12 @@ def bench():
         for route in ("library", "module"):
             m = ways([first, route, big[0], "big_3"], [first, route, big[1], "big_3"], mode, 3, 9,
                      f"64 kernels, 1.3 MB of PTX, {route}")
-            name = f"bench/{route}/{mode}"
-            bar(name + "/warm-driver", m["d"], m["b"] / 4, "a quarter of (b)")
-            bar(name + "/warm-cubin", m["d"], m["e"] * 1.5, "1.5 x (e)")
-            bar(name + "/cold", m["c"], m["a"] * 1.05, "(a) + 5 %")
+            bars(f"bench/{route}/{mode}", m)
     for fatbin in sorted(f for f in os.listdir(JIT) if f.startswith("real_") and f.endswith(".fatbin")):
         path = os.path.join(JIT, fatbin)
         for mode in ("LAZY", "EAGER"):
             m = ways([first, "library", path], [first, "library", path[:-6] + "cubin"], mode, 1, 5, fatbin)
-            name = f"bench/{fatbin[:-7]}/{mode}"
-            bar(name + "/warm-driver", m["d"], m["b"] / 4, "a quarter of (b)")
-            bar(name + "/warm-cubin", m["d"], m["e"] * 1.5, "1.5 x (e)")
-            bar(name + "/cold", m["c"], m["a"] * 1.05, "(a) + 5 %")
+            bars(f"bench/{fatbin[:-7]}/{mode}", m)
     parts, code = os.path.join(JIT, "parts"), os.path.join(JIT, "parts_code")
     # Eager loading happens while the context is made: then that belongs to the time.
     for mode, what in (("LAZY", "total_ms"), ("EAGER", "whole_ms")):
