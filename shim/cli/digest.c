@@ -1,8 +1,9 @@
 /*
  * Blobs of an image layout are named by what they hold: "blobs/sha256/" and the SHA-256 of their bytes, or
- * that alone (skopeo's dir:). Whatever reads one is given it through here, and one that holds other bytes is named: cut off, changed,
- * or mixed up, it is not what the registry served. What it holds is scanned all the same. That takes all
- * of its bytes, also those that nobody would have read: 2 GB/s where the processor has SHA instructions.
+ * that alone (skopeo's dir:). Whatever reads one is given it through here, and one that holds other bytes
+ * is named: cut off, changed, or mixed up, it is not what the registry served. What it holds is scanned all
+ * the same. That takes all of its bytes, also those that nobody would have read: 2 GB/s where the processor
+ * has SHA instructions.
  */
 #include "image.h"
 

@@ -31,7 +31,7 @@ enum {
     WINDOW = 256 << 10,       /* bytes asked for at once */
     ROOM = WINDOW + (64 << 10), /* and kept from before, at most */
     SKIP_LEAST = 16 << 10,    /* so much must lie ahead for a seek to beat reading through */
-    AFTER_SKIP = 4 << 10,    /* asked for first behind it: the next header may be all that is needed */
+    AFTER_SKIP = 4 << 10,     /* asked for first behind it: the next header may be all that is needed */
     SMALL = 16 << 10,         /* payloads that are looked into */
     HEADER_MOST = 32 << 10,   /* an entry's header with its texts; 128 is the largest seen */
     RAW_MOST = 32 << 20,      /* a raw cubin or PTX file that is read whole */
