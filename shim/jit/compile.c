@@ -376,6 +376,8 @@ static bool add_setting(struct job *j, int id, unsigned value)
         return add_number(j, "-O", value < 3 ? value : 3);
     case 13:
         return !value || add_word(j, "-lineinfo", 9);
+    case 14: /* CUjit_cacheMode: none, cg, ca */
+        return !value || (value < 3 && add_word(j, value == 1 ? "-dlcm=cg" : "-dlcm=ca", 8));
     default:
         return false;
     }

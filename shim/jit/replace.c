@@ -34,12 +34,12 @@ static enum setting_kind kind_of(int option)
     case 8:  /* TARGET_FROM_CUCONTEXT */
     case 10: /* FALLBACK_STRATEGY: changes nothing, either value (recorded) */
     case 12: /* LOG_VERBOSE */
-    case 14: /* CACHE_MODE */
     case 34: /* SPLIT_COMPILE */
         return NO_MATTER;
     case 0:  /* MAX_REGISTERS */
     case 7:  /* OPTIMIZATION_LEVEL */
     case 13: /* GENERATE_LINE_INFO */
+    case 14: /* CACHE_MODE: of the L1, -dlcm */
     case 30: /* POSITION_INDEPENDENT_CODE */
     case 31: /* MIN_CTA_PER_SM */
     case 32: /* MAX_THREADS_PER_BLOCK */

@@ -54,7 +54,7 @@ static struct kgi_compiled compile_file(const char *path, const char *ptxas, int
 {
     struct kgi_bytes image = kgi_file_map(path, SIZE_MAX);
     struct kgi_host host = {.gpu = {120, 0}, .cuda_version = 13000};
-    struct kgi_jit_settings limit = {.count = 1, .id = {0}, .value = {24}};
+    struct kgi_jit_settings limit = {.count = 2, .id = {0, 14}, .value = {24, 1}};
     struct kgi_compiled out = {.result = 0};
     struct kgi_verdict verdict;
     struct kgi_source s;
@@ -95,7 +95,7 @@ static void stored_options(void **state)
 static void good(void **state)
 {
     struct kgi_compiled c = compile(
-        script("[ \"$2 $3\" = '-m64 -maxrregcount=24' ] || exit 9\n"
+        script("[ \"$2 $3 $4\" = '-m64 -maxrregcount=24 -dlcm=cg' ] || exit 9\n"
                "while [ \"$1\" != -o ]; do shift; done\n"
                "exec /bin/cat tests/scenarios/jit/voxelize.sm_120.cubin >\"$2\""), 20000);
 

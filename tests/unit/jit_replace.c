@@ -36,15 +36,17 @@ static void settings(void **state)
 {
     CUjit_option ids[] = {CU_JIT_OPTIMIZATION_LEVEL, CU_JIT_INFO_LOG_BUFFER, CU_JIT_MAX_REGISTERS,
                           CU_JIT_CACHE_MODE, (CUjit_option)17};
-    void *values[] = {(void *)1, NULL, (void *)24, NULL, NULL};
+    void *values[] = {(void *)1, NULL, (void *)24, (void *)2, NULL};
     struct kgi_jit_settings s;
 
     (void)state;
     assert_true(kgi_jit_settings(ids, values, 4, &s));
-    assert_int_equal(s.count, 2);
+    assert_int_equal(s.count, 3);
     assert_int_equal(s.id[0], CU_JIT_MAX_REGISTERS);
     assert_int_equal(s.value[0], 24);
     assert_int_equal(s.id[1], CU_JIT_OPTIMIZATION_LEVEL);
+    assert_int_equal(s.id[2], CU_JIT_CACHE_MODE);
+    assert_int_equal(s.value[2], 2);
     assert_false(kgi_jit_settings(ids, values, 5, &s)); /* symbols */
     assert_false(kgi_jit_settings(NULL, NULL, 1, &s));
     assert_true(kgi_jit_settings(NULL, NULL, 0, &s));
