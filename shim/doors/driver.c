@@ -354,7 +354,6 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
     ((JIT_ON && kgi_jit_library(&jitted, handle, image, file, __VA_ARGS__, FROM)) ||               \
      COMING(image, file))
 #define COMING(image, file) (met = coming(image, file, FROM), false)
-#define USED(library) (JIT_ON ? kgi_jit_used(library) : (library))
 #define LEAVES(library) (jitted = JIT_ON ? kgi_jit_unload(library) : NULL, false)
 
 /* Out-parameters are looked at after success alone, and may be NULL. */
@@ -386,12 +385,14 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
         static const char name_of[] __attribute__((unused)) = #symbol;                             \
         CUresult (*original) parameters =                                                          \
             (CUresult(*) parameters)kgi_driver_original(KGI_D_##symbol);                           \
+        CUlibrary used;                                                                            \
         CUresult result;                                                                           \
                                                                                                    \
         if (KGI_UNLIKELY(!original))                                                               \
             return CUDA_ERROR_NOT_INITIALIZED;                                                     \
+        used = JIT_ON ? kgi_jit_used(library) : library;                                           \
         result = original arguments;                                                               \
-        if (JIT_ON && result != CUDA_SUCCESS && kgi_jit_failed(library, (int)result))              \
+        if (JIT_ON && result != CUDA_SUCCESS && kgi_jit_failed(library, &used, (int)result))       \
             result = original arguments;                                                           \
         after;                                                                                     \
         return result;                                                                             \

@@ -522,22 +522,24 @@ static void go_back(struct kgi_jitted *j, int result)
     }
 }
 
-bool kgi_jit_failed(CUlibrary library, int result)
+/* Several threads may find out at once: one goes back, and what it comes to is for all. */
+bool kgi_jit_failed(CUlibrary library, CUlibrary *used, int result)
 {
     struct kgi_jitted *j = record_of(library);
     int settled = SETTLED, saved = errno;
-    bool again = false;
+    CUlibrary failed = *used;
 
     if (!j || !is_about_image(result))
         return false;
-    if (j->ours && atomic_compare_exchange_strong(&j->state, &settled, getpid())) {
-        again = j->ours;
-        if (again)
+    *used = kgi_jit_used(library);
+    if (*used == failed && atomic_compare_exchange_strong(&j->state, &settled, getpid())) {
+        if (j->ours)
             go_back(j, result);
         atomic_store_explicit(&j->state, SETTLED, memory_order_release);
     }
+    *used = kgi_jit_used(library);
     errno = saved;
-    return again;
+    return *used != failed;
 }
 
 /* ---- handles

@@ -250,8 +250,9 @@ void *kgi_jit_registered(void *wrapper);
 
 /* The library is about to be used: the one that answers for it. May compile; calls the driver. */
 CUlibrary kgi_jit_used(CUlibrary library);
-/* A use failed. True when the image that failed was ours and another answers now: call again. */
-bool kgi_jit_failed(CUlibrary library, int result);
+/* A use of *used, which answered for the library, failed. True when its image was ours and another answers
+ * now, which *used then is: call again. */
+bool kgi_jit_failed(CUlibrary library, CUlibrary *used, int result);
 /* The handle that the program knows this library by. */
 CUlibrary kgi_jit_known(CUlibrary library);
 /* The library is about to be unloaded; what it returns, if anything, goes to kgi_jit_done once it is. */
