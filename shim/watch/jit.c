@@ -47,7 +47,7 @@ struct kgi_jitted {
     _Atomic bool owed;       /* to the cache: used before anybody could compile it */
     bool ours;               /* what answers is an image of ours */
     bool empty;              /* behind the handle is no code, only a promise of it */
-    bool copied, mapped, leaving;
+    bool copied, leaving;
     struct kgi_bytes original; /* lies in a loaded object, or is a copy */
     struct kgi_bytes given;    /* a fatbin made for GPUs that differ; else empty */
     struct kgi_jit_settings settings;
@@ -133,19 +133,17 @@ static void free_record(struct kgi_jitted *j)
     kgi_pages_put((void *)(uintptr_t)j->given.at, j->given.size);
     if (j->copied)
         kgi_pages_put((void *)(uintptr_t)j->original.at, j->original.size + 1);
-    else if (j->mapped)
-        kgi_file_unmap(j->original);
     kgi_pages_put(j, record_size(j->part_room));
 }
 
-/* What the driver may be given later must outlive the call. */
+/* What the driver may be given later must outlive the call. A file may be written anew meanwhile: it is
+ * copied too, since a mapping of it could end in a SIGBUS. */
 static bool keep_original(struct kgi_jitted *j, const struct kgi_given *g)
 {
     uint8_t *copy;
 
     j->original = g->bytes;
-    j->mapped = g->mapped;
-    if (g->lasting || g->mapped)
+    if (g->lasting)
         return true;
     copy = kgi_pages_get(g->bytes.size + 1); /* a text ends in a NUL */
     if (!copy)
@@ -263,7 +261,7 @@ static bool understood(const CUlibraryOption *options, void *const *values, unsi
 }
 
 /* A handle for what is compiled at its first use. Of fatbins alone: what a load of anything else says
- * without a context was not recorded. */
+ * without a context was not recorded; and not where the program asked for the compiler's words. */
 static bool promise(struct kgi_jitted *j, CUlibraryOption *options, void **values, unsigned count)
 {
     static const struct {
@@ -281,25 +279,26 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
                      CUlibraryOption *options, void **values, unsigned count, const void *caller)
 {
     struct kgi_jit_settings settings;
-    struct kgi_jitted *j;
+    struct kgi_jitted *j = NULL;
     struct kgi_given g;
     const void *ours;
     size_t kinds;
     int saved = errno, result;
     bool later, preserved;
 
-    if (!library || !kgi_jit_driver.LibraryLoadData ||
-        !understood(options, values, count, &preserved) ||
-        !kgi_jit_settings(jit, jit_values, jit_count, &settings) || !kgi_machine() ||
-        !kgi_given_look(&g, image, file, caller))
-        return false;
-    g.lasting |= preserved;
-    j = new_record(&g, &settings);
-    if (!j) {
+    if (library && kgi_jit_driver.LibraryLoadData &&
+        understood(options, values, count, &preserved) &&
+        kgi_jit_settings(jit, jit_values, jit_count, &settings) && kgi_machine() &&
+        kgi_given_look(&g, image, file, caller)) {
+        g.lasting |= preserved && !file;
+        j = new_record(&g, &settings);
         kgi_given_end(&g);
+    }
+    if (!j) {
         errno = saved;
         return false;
     }
+    g.bytes = j->original;
     j->slot = library;
     later = search(j, &g, &kinds);
     if (j->part_count && (ours = assemble(j, kinds))) {
@@ -317,7 +316,7 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
     }
     if (later) {
         kgi_tell_note(&g.whose, "loaded without a current context");
-        j->empty = promise(j, options, values, count);
+        j->empty = !jit_count && promise(j, options, values, count);
         *out = j;
     } else {
         free_record(j);
@@ -350,7 +349,8 @@ static struct kgi_jitted *record_of(CUlibrary library)
     return (struct kgi_jitted *)(uintptr_t)kgi_map_get(&by_library, (uintptr_t)library);
 }
 
-/* Once more what the caller asked of the compiler; where its answers go is the first load's matter. */
+/* Once more what the caller asked of the compiler, which may still have to work, for a GPU of another kind;
+ * where its answers go is the first load's matter. */
 static unsigned settings_again(const struct kgi_jit_settings *s, CUjit_option *ids, void **values)
 {
     for (unsigned i = 0; i < s->count; i++) {
@@ -365,7 +365,7 @@ static void load_second(struct kgi_jitted *j, const void *image, bool ours)
     CUlibraryOption option = CU_LIBRARY_BINARY_IS_PRESERVED;
     CUjit_option ids[KGI_JIT_SETTINGS];
     void *value = (void *)(uintptr_t)1, *values[KGI_JIT_SETTINGS];
-    unsigned count = ours ? 0 : settings_again(&j->settings, ids, values);
+    unsigned count = settings_again(&j->settings, ids, values);
     CUlibrary library = NULL;
     struct kgi_kernel kernel;
 
@@ -387,8 +387,7 @@ static void load_second(struct kgi_jitted *j, const void *image, bool ours)
 
 static bool is_still_there(const struct kgi_jitted *j)
 {
-    return j->copied || j->mapped ||
-           kgi_mapped(j->original.at, j->original.size) == j->original.size;
+    return j->copied || kgi_mapped(j->original.at, j->original.size) == j->original.size;
 }
 
 /* The GPU to compile for at a first use. The driver's JIT needs a context: the current one, else the
