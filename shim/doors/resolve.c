@@ -107,15 +107,20 @@ void *kgi_driver_resolve(enum kgi_driver_door door)
     return none ? none : s.found;
 }
 
-/* Takes p, found in the driver `owner`, as a door's original. False when the door already stands in
- * front of another driver's function: one door, one original, and the second stays untouched. */
-static bool adopt(int door, void *p, const struct kgi_object *owner)
+/* Takes p, found in the driver, as a door's original. False when the door already stands in front of another
+ * driver's function: one door, one original, and the second stays untouched. A driver that is no longer loaded
+ * (before cuInit nothing keeps it) has none. */
+static bool adopt(int door, void *p)
 {
     void *known = NULL;
+    struct kgi_object other;
 
     if (atomic_compare_exchange_strong(&kgi_driver_originals[door], &known, p) || known == p)
         return true;
-    return (uintptr_t)known >= owner->low && (uintptr_t)known < owner->high;
+    if (kgi_object_at(known, &other) && known == kgi_object_symbol(&other, doors[door].name))
+        return false;
+    atomic_store_explicit(&kgi_driver_originals[door], p, memory_order_relaxed);
+    return true;
 }
 
 /* ---- dlsym -------------------------------------------------------------------------------------------------- */
@@ -204,7 +209,7 @@ void *kgi_dlsym(void *handle, const char *name, const void *caller)
     /* A driver that asks for driver functions is one that loads another (WSL): it wants the truth. */
     if (kgi_object_at(caller, &asking) && kgi_is_driver(&asking))
         return p;
-    if (!adopt(door, p, &owner))
+    if (!adopt(door, p))
         return p;
     if (door == KGI_D_cuGetProcAddress)
         kgi_drvlog_client(caller);
@@ -230,7 +235,7 @@ void *kgi_driver_door_of(void *p)
     for (int i = 0; i < KGI_DRIVER_DOORS && found < 0; i++)
         if (p == kgi_object_symbol(&owner, doors[i].name))
             found = i;
-    return found >= 0 && adopt(found, p, &owner) ? doors[found].wrapper : p;
+    return found >= 0 && adopt(found, p) ? doors[found].wrapper : p;
 }
 
 /* ---- keeping the driver ---------------------------------------------------------------------------------------- */
