@@ -38,7 +38,7 @@ static const char *const names[] = {
 /* A loaded object that defines the runtime's functions: a libcudart, or a library with a static one
  * that exports it. */
 struct runtime {
-    uintptr_t low, high;
+    uintptr_t low;
     size_t index;
     bool old; /* of CUDA 11: it loads what is registered through a private table, past all doors */
     void *original[RUNTIME_DOORS];
@@ -55,26 +55,26 @@ static _Atomic uint64_t generation;
 
 /* ---- which runtime ----------------------------------------------------------------------------------- */
 
-static struct runtime *known_runtime(const struct kgi_object *object)
+/* One that is no longer loaded gives its place; RUNTIMES_MOST when all are. */
+static size_t place_of_one_gone(void)
 {
-    size_t n = atomic_load_explicit(&runtime_count, memory_order_acquire);
+    size_t n = atomic_load_explicit(&runtime_count, memory_order_acquire), i = 0;
+    struct kgi_object object;
 
-    for (size_t i = 0; i < n; i++)
-        if (runtimes[i].low == object->low)
-            return &runtimes[i];
-    return NULL;
+    while (i < n && kgi_object_at((const void *)runtimes[i].low, &object) &&
+           object.low == runtimes[i].low)
+        i++;
+    return i < n ? i : RUNTIMES_MOST;
 }
 
-/* The runtime that this object is, or NULL. Its functions are looked up before the lock is taken. */
+/* The runtime that this object is, or NULL. Its functions are looked up before the lock is taken, and each
+ * time: another one may have lain there before. */
 static struct runtime *as_runtime(const struct kgi_object *object)
 {
-    struct runtime *known = known_runtime(object), found = {.low = object->low,
-                                                            .high = object->high};
+    struct runtime found = {.low = object->low}, *known = NULL;
     const char *soname;
-    size_t n;
+    size_t n, gone;
 
-    if (known)
-        return known;
     if (kgi_object_same(object, kgi_object_self()) ||
         !kgi_object_symbol(object, "__cudaRegisterFatBinary"))
         return NULL;
@@ -82,23 +82,28 @@ static struct runtime *as_runtime(const struct kgi_object *object)
     found.old = soname && strncmp(soname, "libcudart.so.11", 15) == 0;
     for (size_t i = 0; i < RUNTIME_DOORS; i++)
         found.original[i] = kgi_object_symbol(object, names[i]);
+    gone = place_of_one_gone();
     kgi_lock(&lock);
-    known = known_runtime(object);
     n = atomic_load_explicit(&runtime_count, memory_order_relaxed);
-    if (!known && n < RUNTIMES_MOST) {
-        found.index = n;
-        runtimes[n] = found;
-        known = &runtimes[n];
-        atomic_store_explicit(&runtime_count, n + 1, memory_order_release);
+    while (found.index < n && runtimes[found.index].low != found.low)
+        found.index++;
+    if (found.index == n && gone < n)
+        found.index = gone;
+    if (found.index < RUNTIMES_MOST) {
+        known = &runtimes[found.index];
+        if (memcmp(known->original, found.original, sizeof found.original) != 0)
+            *known = found;
+        if (found.index == n)
+            atomic_store_explicit(&runtime_count, n + 1, memory_order_release);
     }
     kgi_unlock(&lock);
     return known;
 }
 
 struct linked {
-    const struct kgi_object *object; /* whose runtime is looked for; NULL: any */
+    const struct kgi_object *object; /* whose runtime is looked for; NULL: any, */
+    size_t last;                     /* this one (index + 1) before others */
     struct runtime *found;
-    size_t count;
 };
 
 static int find_linked(const struct kgi_object *candidate, void *context)
@@ -115,13 +120,12 @@ static int find_linked(const struct kgi_object *candidate, void *context)
     if (l->object || !(r = as_runtime(candidate)))
         return 0;
     l->found = r;
-    l->count++;
-    return 0;
+    return r->index + 1 == l->last;
 }
 
 static struct runtime *runtime_of_object(const struct kgi_object *object)
 {
-    struct linked l = {object, NULL, 0};
+    struct linked l = {object, 0, NULL};
 
     l.found = as_runtime(object);
     if (!l.found)
@@ -132,11 +136,10 @@ static struct runtime *runtime_of_object(const struct kgi_object *object)
 /* The only runtime loaded, else the one this thread used last, else any. */
 static struct runtime *some_runtime(void)
 {
-    struct linked l = {NULL, NULL, 0};
-    size_t last = kgi_thread_word >> 16;
+    struct linked l = {NULL, kgi_thread_word >> 16, NULL};
 
     kgi_object_each(find_linked, &l);
-    return l.count > 1 && last ? &runtimes[last - 1] : l.found;
+    return l.found;
 }
 
 static struct runtime *runtime_at(const void *address)
