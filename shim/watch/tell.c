@@ -14,7 +14,7 @@ struct desk {
     struct kgi_evidence evidence;
     struct kgi_frame frames[FRAMES_MOST];
     size_t frame_count;
-    char python[1024], stack[1024], kernels[1024], help[256], kernel[1024];
+    char python[1024], stack[1024], kernels[1024], help[256];
     char package[192], torch[192], torch_path[1024];
     char text[TEXT_SIZE];
 };
@@ -58,32 +58,24 @@ bool kgi_host_at(size_t i, struct kgi_host *host, int *ordinal)
 
 /* nvcc's host stubs carry the kernel's name: _Z38__device_stub__Z15voxelize_kernelPfiPfi holds
  * _Z15voxelize_kernelPfi, as long as the number before says; static stubs are _ZL38... */
-static const char *stub_kernel(const char *symbol, char *out, size_t size)
+static bool is_stub_of(const char *symbol, const char *kernel)
 {
-    const char *at = strstr(symbol, "__device_stub_"), *digits = at;
-    size_t length;
+    static const char mark[] = "__device_stub_";
+    const char *at = strstr(symbol, mark), *digits = at;
+    size_t length = strlen(kernel), rest;
 
     if (!at)
-        return NULL;
+        return false;
     while (digits > symbol && digits[-1] >= '0' && digits[-1] <= '9')
         digits--;
-    length = digits < at ? (size_t)atoi(digits) : strlen(at);
-    at += sizeof "__device_stub_" - 1;
-    if (length < sizeof "__device_stub_" || length - (sizeof "__device_stub_" - 1) > strlen(at))
-        return NULL;
-    length -= sizeof "__device_stub_" - 1;
-    if (length >= size)
-        return NULL;
-    memcpy(out, at, length);
-    out[length] = 0;
-    return out;
+    rest = digits < at ? (size_t)atoi(digits) : strlen(at);
+    return rest == sizeof mark - 1 + length && strncmp(at + sizeof mark - 1, kernel, length) == 0;
 }
 
 struct match {
     const struct desk *desk;
     size_t best; /* frame index of the innermost match */
-    char *out;
-    size_t size;
+    const char *name;
 };
 
 static int match_frame(const char *mangled, int registers, void *context)
@@ -93,18 +85,11 @@ static int match_frame(const char *mangled, int registers, void *context)
     (void)registers;
     for (size_t i = 0; i < m->best; i++) {
         const char *symbol = m->desk->frames[i].symbol;
-        char stub[512];
 
-        if (!symbol)
-            continue;
-        if (strcmp(symbol, mangled) != 0) {
-            symbol = stub_kernel(symbol, stub, sizeof stub);
-            if (!symbol || strcmp(symbol, mangled) != 0)
-                continue;
+        if (symbol && (strcmp(symbol, mangled) == 0 || is_stub_of(symbol, mangled))) {
+            m->best = i;
+            m->name = kgi_name(mangled);
         }
-        m->best = i;
-        strncpy(m->out, mangled, m->size - 1);
-        m->out[m->size - 1] = 0;
     }
     return m->best == 0;
 }
@@ -112,7 +97,7 @@ static int match_frame(const char *mangled, int registers, void *context)
 struct list {
     struct kgi_text text;
     size_t count;
-    struct desk *desk;
+    const char *first;
 };
 
 static int list_kernel(const char *mangled, int registers, void *context)
@@ -122,7 +107,7 @@ static int list_kernel(const char *mangled, int registers, void *context)
 
     (void)registers;
     if (list->count == 0)
-        strncpy(list->desk->kernel, mangled, sizeof list->desk->kernel - 1);
+        list->first = kgi_name(mangled);
     if (list->count++ < 3) {
         kgi_demangle(mangled, name, sizeof name);
         kgi_text_add(&list->text, "%s%s", list->count > 1 ? ", " : "", name);
@@ -130,21 +115,23 @@ static int list_kernel(const char *mangled, int registers, void *context)
     return 0;
 }
 
-/* The image's kernels, once: every code of an image normally holds the same ones. */
-static size_t list_kernels(struct desk *desk, const struct kgi_image *image)
+/* The image's kernels, once: every code of an image normally holds the same ones. *first: the first one. */
+static size_t list_kernels(struct desk *desk, const struct kgi_image *image, const char **first)
 {
-    struct list list = {{desk->kernels, sizeof desk->kernels, 0, false}, 0, desk};
+    struct list list = {{desk->kernels, sizeof desk->kernels, 0, false}, 0, NULL};
 
     for (size_t i = 0; i < image->count && !list.count; i++)
         kgi_image_kernels(image, (int)i, list_kernel, &list);
     if (list.count > 3)
         kgi_text_add(&list.text, " and %zu more", list.count - 3);
+    *first = list.first;
     return list.count;
 }
 
 static void name_kernel(struct kgi_diagnosis *d, struct desk *desk, const struct kgi_image *image)
 {
-    struct match match = {desk, desk->frame_count, desk->kernel, sizeof desk->kernel};
+    struct match match = {desk, desk->frame_count, NULL};
+    const char *first;
     size_t listed;
 
     if (d->kernel || !image)
@@ -152,13 +139,13 @@ static void name_kernel(struct kgi_diagnosis *d, struct desk *desk, const struct
     kgi_image_kernels(image, -1, match_frame, &match);
     if (match.best < desk->frame_count) {
         d->not_used_yet = false; /* it is being launched: eager or not */
-        d->kernel = desk->kernel;
+        d->kernel = match.name;
         d->kernel_from = "host stack";
         return;
     }
-    listed = list_kernels(desk, image);
+    listed = list_kernels(desk, image, &first);
     if (listed == 1 && !d->not_used_yet) {
-        d->kernel = desk->kernel;
+        d->kernel = first;
         d->kernel_from = "image, which has no other";
     } else if (listed) {
         d->kernels = desk->kernels;
@@ -337,7 +324,7 @@ void kgi_tell_failure(struct kgi_diagnosis *d, const struct kgi_kernel *kernel)
     desk->frame_count = kgi_stack(desk->frames, FRAMES_MOST, true);
     name_kernel(d, desk, kernel->image);
     if (d->kernel)
-        d->kernel = kgi_name(d->kernel); /* outlives the desk */
+        d->kernel = kgi_name(d->kernel); /* outlives its object */
     if (kgi_python_stack(desk->python, sizeof desk->python))
         d->python = desk->python;
     draw_stack(desk);
