@@ -3,9 +3,10 @@
  * that asks for no memory.
  *
  * It takes its memory from the stack: about 72 bytes for each character of the name, and recursion
- * as deep as the name nests (cp-demangle.c limits it to 2048 levels). Kernel names of 2000
- * characters are ordinary (CUTLASS), threads with 64 KiB of stack are too, and a hostile file's
- * name may be anything. So it runs on a stack of its own.
+ * as deep as the name nests. Threads with 64 KiB of stack are ordinary, and a hostile file's name may
+ * be anything. So it runs on a stack of its own. A name of more than 1024 characters, which CUTLASS's
+ * kernels have, stays as it is: cp-demangle.c counts two components for each, takes 2048
+ * (DEMANGLE_RECURSION_LIMIT), and this entry has no way to say otherwise.
  */
 #include "base.h"
 
