@@ -151,14 +151,16 @@ struct kgi_image *kgi_image_at(const void *address, const void *caller)
     const void *data = follow_wrapper(address, &wrapper);
     struct kgi_image *image;
     struct kgi_object object;
+    uint32_t age;
 
     if (!data)
         return NULL;
     image = (struct kgi_image *)(uintptr_t)kgi_map_get(&by_data, (uintptr_t)data);
+    age = image ? image->age : 0;
     if (image && is_still(image))
         return image;
     if (image)
-        kgi_image_unregister(image);
+        kgi_image_unregister(image, age);
     if (kgi_object_at(data, &object))
         return kgi_image_registered(address);
     kgi_lock(&lock);
@@ -613,9 +615,10 @@ void kgi_handle_drop(const void *handle)
     kgi_unlock(&lock);
 }
 
-void kgi_image_unregister(struct kgi_image *image)
+void kgi_image_unregister(struct kgi_image *image, uint32_t age)
 {
     kgi_lock(&lock);
-    drop_image(image);
+    if (image->age == age)
+        drop_image(image);
     kgi_unlock(&lock);
 }

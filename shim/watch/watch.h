@@ -66,7 +66,8 @@ struct kgi_kernel {
 const char *kgi_name(const char *name);
 /* A new record for a fatbin registered by the object it lies in; found again by kgi_image_at. */
 struct kgi_image *kgi_image_registered(const void *wrapper);
-void kgi_image_unregister(struct kgi_image *image);
+/* Forgets the record if it still is of that age: if nobody else has done so. */
+void kgi_image_unregister(struct kgi_image *image, uint32_t age);
 /* The record of an image handed to the driver (wrapper, fatbin, ELF, PTX text): the one known, or a
  * new one. caller: who handed it over. NULL when there is no memory. */
 struct kgi_image *kgi_image_at(const void *data, const void *caller);

@@ -60,6 +60,23 @@ static void another_at_its_address(void **state)
     assert_true(kgi_handle_get(handle(10), &kernel) && kernel.image == second);
 }
 
+/* Several threads may find at once that another image lies where one was. */
+static void ends_once(void **state)
+{
+    char memory[64] = "an image on the stack";
+    struct kgi_image *image = kgi_image_at(lasting, NULL), *again, *other;
+    uint32_t age = image->age;
+
+    (void)state;
+    kgi_image_unregister(image, age);
+    kgi_image_unregister(image, age);
+    again = kgi_image_at(lasting, NULL);
+    kgi_image_unregister(image, age);
+    other = kgi_image_at(memory, NULL);
+    assert_ptr_not_equal(again, other);
+    assert_ptr_equal(kgi_image_at(lasting, NULL), again);
+}
+
 static void no_growth(void **state)
 {
     struct kgi_image *image = kgi_image_at(lasting, NULL);
@@ -83,6 +100,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_go_with_the_whole),
         cmocka_unit_test(another_at_its_address),
+        cmocka_unit_test(ends_once),
         cmocka_unit_test(no_growth),
     };
 
