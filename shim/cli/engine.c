@@ -439,19 +439,32 @@ static uint64_t table_end(uint64_t offset, uint64_t count, uint64_t size)
     return offset > UINT64_MAX / 2 ? UINT64_MAX : offset + count * size;
 }
 
-/* ptxas and nvlink put both tables behind the sections. */
-static uint64_t cubin_extent(const Elf64_Ehdr *h)
+static uint64_t further(uint64_t end, uint64_t other)
 {
-    uint64_t sections = table_end(h->e_shoff, h->e_shnum, h->e_shentsize);
-    uint64_t segments = table_end(h->e_phoff, h->e_phnum, h->e_phentsize);
+    return other > end ? other : end;
+}
 
-    return sections > segments ? sections : segments;
+/* ptxas and nvlink put both tables behind the sections. Half of the cubins that CUPTI brings have
+ * them in front, where the window shows how far the sections go. */
+static uint64_t cubin_extent(struct scan *s, const Elf64_Ehdr *h)
+{
+    uint64_t end = further(table_end(h->e_shoff, h->e_shnum, h->e_shentsize),
+                           table_end(h->e_phoff, h->e_phnum, h->e_phentsize));
+    Elf64_Shdr section;
+
+    if (h->e_shentsize != sizeof section || end > ROOM - 64 || !need(s, (size_t)end))
+        return end;
+    for (uint64_t i = 0; i < h->e_shnum; i++)
+        if (KGI_GET(here(s), h->e_shoff + i * sizeof section, &section) &&
+            section.sh_type != SHT_NOBITS)
+            end = further(end, table_end(section.sh_offset, section.sh_size, 1));
+    return end;
 }
 
 static void read_cubin(struct scan *s, const Elf64_Ehdr *h)
 {
     struct kgi_cubin head;
-    uint64_t at = place(s), size = cubin_extent(h);
+    uint64_t at = place(s), size = cubin_extent(s, h);
     uint8_t *copy = NULL;
 
     int error = kgi_cubin_head((struct kgi_bytes){(const uint8_t *)h, sizeof *h}, &head);

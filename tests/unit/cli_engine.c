@@ -246,6 +246,37 @@ static void finds_them_anywhere(void **state)
     free(b);
 }
 
+/* A cubin with its section table in front, as half of those that CUPTI brings have it. */
+static void section_table_in_front(void **state)
+{
+    struct kgi_bytes cubin = fixture("cubin_90a.cubin");
+    struct kgi_file before = scan(cubin);
+    Elf64_Ehdr h;
+    Elf64_Shdr s;
+
+    (void)state;
+    memcpy(&h, cubin.at, sizeof h);
+    size_t table = h.e_shnum * sizeof s;
+    uint8_t *b = malloc(table + cubin.size);
+    memcpy(b + table, cubin.at, cubin.size);
+    for (size_t i = 0; i < h.e_shnum; i++) {
+        memcpy(&s, cubin.at + h.e_shoff + i * sizeof s, sizeof s);
+        s.sh_offset += table;
+        memcpy(b + sizeof h + i * sizeof s, &s, sizeof s);
+    }
+    h.e_shoff = sizeof h;
+    h.e_phoff = h.e_phnum = 0;
+    memcpy(b, &h, sizeof h);
+    struct kgi_file file = scan((struct kgi_bytes){b, table + cubin.size});
+    assert_int_equal(file.found_count, 1);
+    assert_int_equal(file.found[0].codes[0].traits, before.found[0].codes[0].traits);
+    assert_int_equal(file.found[0].codes[0].kernels, before.found[0].codes[0].kernels);
+    assert_null(file.error);
+    kgi_file_free(&file);
+    kgi_file_free(&before);
+    free(b);
+}
+
 static void wrappers_tell(void **state)
 {
     struct kgi_file file = scan(fixture("host.so"));
@@ -464,6 +495,7 @@ int main(void)
         cmocka_unit_test(any_byte_may_lie),
         cmocka_unit_test(four_bytes_are_no_fatbin),
         cmocka_unit_test(finds_them_anywhere),
+        cmocka_unit_test(section_table_in_front),
         cmocka_unit_test(wrappers_tell),
         cmocka_unit_test(read_errors_are_told),
         cmocka_unit_test(kernels_of_all),
