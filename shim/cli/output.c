@@ -109,7 +109,7 @@ static void put_aside(FILE *out, const struct kgi_file_verdict *v)
     if (v->failing && v->verdict.answer != KGI_NONE)
         fprintf(out, "; %zu of %zu images are for other GPUs", v->failing, v->judged);
     else if (v->failing && v->failing < v->judged)
-        fprintf(out, "; so %zu of %zu images", v->failing, v->judged);
+        fprintf(out, ", in %zu of %zu images", v->failing, v->judged);
 }
 
 static void put_evidence(FILE *out, const struct kgi_scan *scan, size_t i, size_t j)
@@ -313,6 +313,49 @@ static void put_cannot(FILE *out, const struct kgi_scan *scan)
     }
 }
 
+/* Whether the same is to be said of two targets. */
+static bool reads_alike(const struct kgi_file *file, const struct kgi_file_verdict *a,
+                        const struct kgi_file_verdict *b)
+{
+    const struct kgi_code *x = kgi_scan_code(file, a), *y = kgi_scan_code(file, b);
+
+    return a->verdict.reason == b->verdict.reason &&
+           a->verdict.needs_cuda == b->verdict.needs_cuda && a->compiled == b->compiled &&
+           a->failing == b->failing && !x == !y &&
+           (!x || (x->kind == y->kind && x->target.number == y->target.number &&
+                   x->target.suffix == y->target.suffix && x->major == y->major &&
+                   x->minor == y->minor));
+}
+
+/* What the first of these targets is compiled from, with the others that this is true of; they are
+ * no longer among them then. False when there is none left. */
+static bool put_compiled(FILE *out, const struct kgi_scan *scan, size_t i, bool *which)
+{
+    bool alike[KGI_TARGETS_MOST] = {false};
+    size_t first = 0;
+
+    while (first < scan->target_count && !which[first])
+        first++;
+    if (first == scan->target_count)
+        return false;
+    const struct kgi_file_verdict *v = kgi_scan_verdict(scan, i, first);
+    const struct kgi_code *code = kgi_scan_code(&scan->files[i], v);
+    for (size_t j = first; j < scan->target_count; j++) {
+        alike[j] = which[j] && reads_alike(&scan->files[i], v, kgi_scan_verdict(scan, i, j));
+        which[j] = which[j] && !alike[j];
+    }
+    fputs("      on     ", out);
+    put_targets(out, scan, alike);
+    if (code) {
+        fputs(v->verdict.answer == KGI_LINK ? ": linked by the driver from " : ": from ", out);
+        put_code(out, code);
+        put_driver(out, &v->verdict);
+    }
+    put_aside(out, v);
+    fputc('\n', out);
+    return true;
+}
+
 static void put_jit(FILE *out, const struct kgi_scan *scan)
 {
     bool which[KGI_TARGETS_MOST];
@@ -323,19 +366,12 @@ static void put_jit(FILE *out, const struct kgi_scan *scan)
         size_t j = 0;
         while (!which[j])
             j++;
-        const struct kgi_file_verdict *v = kgi_scan_verdict(scan, i, j);
-        const struct kgi_code *code = kgi_scan_code(&scan->files[i], v);
-        fprintf(out, "  %sKG%03d%s  ", style(scan, YELLOW), v->verdict.reason, style(scan, PLAIN));
+        fprintf(out, "  %sKG%03d%s  ", style(scan, YELLOW),
+                kgi_scan_verdict(scan, i, j)->verdict.reason, style(scan, PLAIN));
         put_file(out, &scan->files[i]);
-        fputs("\n      on     ", out);
-        put_targets(out, scan, which);
-        if (code) {
-            fputs(": from ", out);
-            put_code(out, code);
-            put_driver(out, &v->verdict);
-        }
-        put_aside(out, v);
         fputc('\n', out);
+        while (put_compiled(out, scan, i, which))
+            ;
         if (scan->why)
             put_why(out, scan, i);
     }

@@ -421,8 +421,10 @@ static void add_name(struct line *line, const char *name, size_t length)
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-";
 
-    for (size_t i = 0; i < length && i < 32; i++)
+    for (size_t i = 0; i < (length > 32 ? 29 : length); i++)
         add(line, (char[]){strchr(plain, name[i]) ? name[i] : '?', 0});
+    if (length > 32)
+        add(line, "...");
 }
 
 static const char *file_of(const char *path)

@@ -10,6 +10,12 @@ set1=("$F"/{host.so,host_ptx.so,a_targets.fatbin,f_targets.fatbin,cuda_118.fatbi
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
 
 text() { "$kguard" scan "${set1[@]}" --target sm_90,sm_120 --driver 580.65; }
+# On each GPU another piece of PTX; and a name that no line of help has room for.
+several_ptx() {
+    local name=a_name_that_is_longer_than_a_line_of_help.fatbin
+    cat $F/cuda_124.fatbin $F/default.fatbin >"$work/$name"
+    (cd "$work" && "$kguard" scan -t sm_35,sm_70,sm_90,sm_120,sm_121 $name)
+}
 old_driver() { "$kguard" scan "${set1[@]}" -t 12.0 -d 570.26; }
 all_targets() {
     [ -e /proc/driver/nvidia ] && return 77 # judges this machine's GPUs
