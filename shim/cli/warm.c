@@ -44,7 +44,8 @@ struct warm {
     size_t count, room;
     uint8_t (*keys)[32];
     uint64_t cannot; /* PTX newer than the ptxas */
-    int error, unreadable;
+    uint64_t links;  /* images of relocatable code */
+    int error, unreadable, unkept;
     pthread_mutex_t lock;
     size_t next, done;
     bool bar;
@@ -198,14 +199,18 @@ static bool make_room(struct warm *w)
 
 static void add_image(struct warm *w, const char *path, struct kgi_bytes image)
 {
+    bool links = false;
+
     for (size_t i = 0; i < w->target_count; i++) {
         struct kgi_host host = host_of(w, w->targets[i]);
         struct kgi_verdict verdict;
         struct kgi_source s;
         struct job *j;
 
-        if (kgi_source_of(image, &host, &w->none, &s, &verdict))
+        if (kgi_source_of(image, &host, &w->none, &s, &verdict)) {
+            links |= verdict.answer == KGI_LINK;
             continue;
+        }
         if (s.too_new) {
             w->cannot++;
             continue;
@@ -224,6 +229,7 @@ static void add_image(struct warm *w, const char *path, struct kgi_bytes image)
         else
             w->count++;
     }
+    w->links += links;
 }
 
 /* Every fatbin in the bytes, registered or not; or the whole of a PTX text. */
@@ -373,6 +379,12 @@ static void compile(struct warm *w, struct job *j)
     }
     error = kgi_cache_put(&w->cache, &s.key, &w->by, 0, made.cubin);
     kgi_pages_put((void *)(uintptr_t)made.cubin.at, made.room);
+    if (error && error != -EINVAL && error != -EFBIG) {
+        pthread_mutex_lock(&w->lock);
+        w->unkept = error; /* nor would the others be */
+        pthread_mutex_unlock(&w->lock);
+        return;
+    }
     finish(w, j, error ? FAILED : MADE, error ? strerror(-error) : NULL);
 }
 
@@ -384,7 +396,7 @@ static void *work(void *context)
         size_t i;
 
         pthread_mutex_lock(&w->lock);
-        i = w->next < w->count ? w->next++ : SIZE_MAX;
+        i = w->next < w->count && !w->unkept ? w->next++ : SIZE_MAX;
         pthread_mutex_unlock(&w->lock);
         if (i == SIZE_MAX)
             return NULL;
@@ -423,18 +435,24 @@ static int report(const struct warm *w)
                          kgi_target_name(w->jobs[i].gpu, "sm_", name, sizeof name),
                          w->jobs[i].error ? w->jobs[i].error : "");
     }
+    if (w->unkept)
+        kgi_complain("warm: nothing can be kept in %s: %s; %zu not compiled", w->directory,
+                     strerror(-w->unkept), states[TO_DO]);
     if (states[FAILED] > COMPLAINTS)
         kgi_complain("and %zu more", states[FAILED] - COMPLAINTS);
     if (w->cannot)
         kgi_complain("%llu images hold PTX newer than %s reads (CUDA %d.%d); a newer one is needed",
                      (unsigned long long)w->cannot, w->ptxas, w->by.cuda_version / 1000,
                      w->by.cuda_version / 10 % 100);
+    if (w->links && !w->quiet)
+        kgi_complain("%llu images of relocatable code were left to the device link (KG108)",
+                     (unsigned long long)w->links);
     if (!w->quiet)
         printf("%zu compiled, %zu were there, %zu failed, in %s\n", states[MADE], states[THERE],
                states[FAILED], w->directory);
-    return w->unreadable                 ? KGI_EXIT_UNREADABLE
-           : states[FAILED] || w->cannot ? KGI_EXIT_FOUND
-                                         : KGI_EXIT_OK;
+    return w->unreadable                              ? KGI_EXIT_UNREADABLE
+           : states[FAILED] || w->unkept || w->cannot ? KGI_EXIT_FOUND
+                                                      : KGI_EXIT_OK;
 }
 
 /* ---- the command

@@ -533,9 +533,13 @@ static void explain(const struct job *j, int status, struct kgi_compiled *out)
         snprintf(out->log, sizeof out->log, "%s could not be started", j->words[0]);
     else if (WIFSIGNALED(status))
         snprintf(out->log, sizeof out->log, "it was ended by signal %d", WTERMSIG(status));
-    else if ((n = read_at_start(j->said, out->log, sizeof out->log - 1)))
-        out->log[n] = 0;
     else
+        n = read_at_start(j->said, out->log, sizeof out->log - 1);
+    while (n && out->log[n - 1] == '\n')
+        n--;
+    if (n)
+        out->log[n] = 0;
+    else if (!out->log[0])
         snprintf(out->log, sizeof out->log, "it made nothing and said nothing");
     out->failed = started || status == -2;
 }

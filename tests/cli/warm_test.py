@@ -81,14 +81,18 @@ with tempfile.TemporaryDirectory() as folder:
                          ("ptxas_lies", "no cubin")):
         bad = os.path.join(folder, ptxas)
         out, err = warm("-t", "sm_120", "-c", bad, fatbin, code=1, ptxas=ptxas)
-        expect(ptxas + ": " + err, words in err and "0 compiled" in out)
+        expect(ptxas + ": " + err, words in err and "0 compiled" in out and "\n\n" not in err)
         expect(ptxas + " left an entry", not os.path.isdir(bad) or not tree(bad))
     warm("-t", "sm_120", "-c", one, fatbin, code=2, ptxas="no_such_ptxas")
     warm("-t", "sm_120", "-c", one, code=2)
     warm("-t", "sm_none", "-c", one, fatbin, code=2)
     warm("-t", "sm_120", "-j", "0", "-c", one, fatbin, code=2)
     warm("-t", "sm_120", "-c", one, os.path.join(folder, "nothing"), code=3)
-    _, err = warm("-t", "sm_120", "-c", "/dev/null/no", fatbin, code=1)
-    expect("a cache that cannot be: " + err, "Not a directory" in err)
+    _, err = warm("-t", "sm_120", "-c", "/dev/null/no", "-j", "1", fatbin, text, code=1)
+    expect("a cache that cannot be: " + err, err.count("\n") == 1 and
+           "nothing can be kept in /dev/null/no: Not a directory; 2 not compiled" in err)
+    out, err = warm("-t", "sm_100,sm_120", "-c", three, "tests/fixtures/rdc.fatbin")
+    expect("relocatable: " + out + err, out.startswith("0 compiled, 0 were there, 0 failed") and
+           "1 images of relocatable code were left to the device link (KG108)" in err)
 
 sys.exit(1 if failures else 0)
