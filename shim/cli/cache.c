@@ -2,6 +2,7 @@
  * kguard cache: what the compute cache holds, whether it is whole, and why a key was not found there.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -378,6 +379,18 @@ static int copied(long result, const struct kgi_cache *to)
     return KGI_EXIT_OK;
 }
 
+/* One that was named and is not there would look like one that is empty. */
+static bool is_there(const char *directory)
+{
+    int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        kgi_complain("cache: %s: %s", directory, strerror(errno));
+    else
+        close(fd);
+    return fd >= 0;
+}
+
 static int export_to(struct care *c)
 {
     struct kgi_cache to = {.user = whole_path(c->argument), .is_public = true, .no_stats = true};
@@ -389,6 +402,8 @@ static int import_from(struct care *c)
 {
     struct kgi_cache from = {.shared = {whole_path(c->argument)}};
 
+    if (!is_there(c->argument))
+        return KGI_EXIT_UNREADABLE;
     return copied(kgi_cache_copy(&from, c->cache), c->cache);
 }
 
@@ -439,6 +454,8 @@ static int run(const struct kgi_command *self, int argc, char **argv)
             return KGI_EXIT_USAGE;
         }
         c.argument = argv[1];
+        if (c.own.user && actions[i].run != import_from && !is_there(c.own.user))
+            return KGI_EXIT_UNREADABLE;
         return actions[i].run(&c);
     }
     kgi_complain("cache: what? See kguard cache --help");

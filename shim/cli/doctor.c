@@ -456,6 +456,18 @@ static void add_caches(struct report *r)
 /* ---- settings -----------------------------------------------------------------------------------
  */
 
+static void check_tiers(struct report *r, const char *list)
+{
+    char copy[PATH_MAX], *rest = copy, *tier;
+
+    snprintf(copy, sizeof copy, "%s", list);
+    while ((tier = strsep(&rest, ":")))
+        if (*tier && (*tier != '/' || access(tier, R_OK | X_OK) != 0)) {
+            wrong(r, "%s: %s", tier, *tier == '/' ? strerror(errno) : "not an absolute path");
+            return;
+        }
+}
+
 /* What the table cannot see of a value. */
 static void check_value(struct report *r, const char *name, const char *value)
 {
@@ -468,6 +480,8 @@ static void check_value(struct report *r, const char *name, const char *value)
         wrong(r, "not a target: sm_120, 120 or 12.0");
     else if (strcmp(name, "KGUARD_PTXAS") == 0 && access(value, X_OK) != 0)
         wrong(r, "%s", strerror(errno));
+    else if (strcmp(name, "KGUARD_CACHE_RO") == 0)
+        check_tiers(r, value);
     else if (strcmp(name, "KGUARD_LOG_FILE") == 0) {
         snprintf(folder, sizeof folder, "%s", value);
         slash = strrchr(folder, '/');

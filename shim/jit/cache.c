@@ -33,7 +33,7 @@ static void read_tiers(struct kgi_cache *cache, const char *list)
 
         if (end)
             *end = 0;
-        if (*text)
+        if (*text == '/') /* as with KGUARD_CACHE_DIR: never below the current directory */
             cache->shared[n++] = text;
         text = end ? end + 1 : NULL;
     }

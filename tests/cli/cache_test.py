@@ -71,6 +71,13 @@ with tempfile.TemporaryDirectory() as folder:
     expect("same bytes", subprocess.run(["diff", "-r", tier, copy]).returncode == 0)
     expect("import", kguard("import", copy, KGUARD_CACHE_DIR=own) == "3 entries copied\n")
     expect("verified", kguard("verify", KGUARD_CACHE_DIR=own) == "3 entries, 0 bad\n")
+    kguard("import", os.path.join(folder, "nothing"), KGUARD_CACHE_DIR=own, code=3)
+    kguard("import", __file__, KGUARD_CACHE_DIR=own, code=3)
+    for action in (["verify"], ["stats"], ["gc"], ["export", copy]):
+        kguard(*action, "-c", os.path.join(folder, "nothing"), code=3)
+    expect("none yet", kguard("verify", HOME=folder) == "0 entries, 0 bad\n")
+    expect("a relative tier is not looked at",
+           kguard("list", KGUARD_CACHE_RO=tier + ":lib:/no", KGUARD_CACHE_DIR=own).count(tier) == 3)
     expect("limit", "of at most 10.0 KiB" in kguard("stats", KGUARD_CACHE_DIR=own, KGUARD_CACHE_MAX_SIZE="10K"))
     kguard("gc", KGUARD_CACHE_DIR=own, KGUARD_CACHE_MAX_SIZE="10K")
     expect("gc keeps the bound", len(files(own)) == 2)

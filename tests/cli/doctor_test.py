@@ -98,7 +98,8 @@ def test_preload(folder):
 def test_settings(folder):
     facts = doctor(folder, KGUARD_LOG="loud", KGUARD_TARGET="sm_x", KGUARD_JIT="auto",
                    KGUARD_LOGFILE="/tmp/x", KGUARD_LOG_FILE="/no/where/log", KGUARD_PTXAS="/no/ptxas",
-                   KGUARD_CACHE_DIR="here", KGUARD_CACHE_MAX_SIZE="many")
+                   KGUARD_CACHE_DIR="here", KGUARD_CACHE_RO="/:there", KGUARD_CACHE_MAX_SIZE="many")
+    equal(one(facts, "KGUARD_CACHE_RO"), ("/:there", "there: not an absolute path"))
     equal(one(facts, "KGUARD_LOG"),
           ("loud", "not one of off|error|warn|info|debug; the default counts"))
     equal(one(facts, "KGUARD_TARGET"), ("sm_x", "not a target: sm_120, 120 or 12.0"))
