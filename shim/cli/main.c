@@ -1,4 +1,5 @@
 /* The kguard command: which sub-command is meant. */
+#include <errno.h>
 #include <kguard.h>
 
 #include "cli.h"
@@ -12,7 +13,7 @@ static void show_usage(FILE *out)
     fputs("\nkguard COMMAND --help tells more of each; kguard --version the version.\n", out);
 }
 
-int main(int argc, char **argv)
+static int dispatch(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
@@ -31,4 +32,15 @@ int main(int argc, char **argv)
         kgi_complain("there is no command %s", name);
     show_usage(stderr);
     return KGI_EXIT_USAGE;
+}
+
+/* An answer that a full disk swallowed is no answer. */
+int main(int argc, char **argv)
+{
+    int code = dispatch(argc, argv);
+
+    if (code == KGI_EXIT_INTERNAL || (fflush(stdout) == 0 && !ferror(stdout)))
+        return code;
+    kgi_complain("stdout: %s", strerror(errno));
+    return KGI_EXIT_INTERNAL;
 }

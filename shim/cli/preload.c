@@ -81,7 +81,7 @@ static int find_in_path(const char *name, char *out)
 
     if (strchr(name, '/') || !*name) {
         snprintf(out, PATH_MAX, "%s", name);
-        return is_file(out, X_OK) ? 0 : is_file(out, F_OK) ? -EACCES : -ENOENT;
+        return is_file(out, X_OK) ? 0 : access(out, F_OK) == 0 ? -EACCES : -ENOENT;
     }
     if (!path)
         path = "/bin:/usr/bin";

@@ -40,10 +40,20 @@ static int set_target(void *context, const char *value)
     return kgi_target_parse(value, &target);
 }
 
+/* What cannot be opened later takes the reports with it, and says nothing. */
 static int set_log(void *context, const char *value)
 {
+    const char *slash = strrchr(value, '/');
+    char *folder = strndup(value, slash ? (size_t)(slash - value) + 1 : 0);
+    int result = 0;
+
     ((struct settings *)context)->log = value;
-    return *value ? 0 : -EINVAL;
+    if (folder && *folder && !strchr(folder, '%') && access(folder, W_OK | X_OK) < 0) {
+        kgi_complain("run: %s: %s", folder, strerror(errno));
+        result = -EINVAL;
+    }
+    free(folder);
+    return *value ? result : -EINVAL;
 }
 
 static int set_format(void *context, const char *value)

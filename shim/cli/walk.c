@@ -157,6 +157,30 @@ enum kgi_form kgi_archive_form(struct kgi_bytes start)
     return is_tar(start) ? KGI_TAR : KGI_NO_ARCHIVE;
 }
 
+/* What holds files that are not read. Nobody who asks about one is told that nothing is in it.
+ * (www.kernel.org/doc/html/latest/filesystems/squashfs.html; github.com/apptainer/sif;
+ * github.com/rpm-software-management/rpm; github.com/libarchive/libarchive) */
+static const char *unread_form(struct kgi_bytes start)
+{
+    static const struct {
+        size_t at;
+        const char *magic, *name;
+    } forms[] = {
+        {0, "hsqs", "a squashfs image"},
+        {32, "SIF_MAGIC", "a Singularity image"},
+        {0, "7z\xbc\xaf\x27\x1c", "a 7-Zip archive"},
+        {0, "\xed\xab\xee\xdb", "an RPM package"},
+    };
+
+    for (size_t i = 0; i < KGI_COUNT(forms); i++) {
+        size_t size = strlen(forms[i].magic);
+        if (kgi_bytes_has(start, forms[i].at, size) &&
+            memcmp(start.at + forms[i].at, forms[i].magic, size) == 0)
+            return forms[i].name;
+    }
+    return NULL;
+}
+
 /* While a record is kept, it must know which files the visitor reads. */
 struct watched {
     struct kgi_stream *stream;
@@ -192,8 +216,13 @@ int kgi_walk_node(struct kgi_walk *walk, const struct kgi_node *node)
     enum kgi_form form = kgi_archive_form(node->start);
     bool is_image = false;
 
-    if (form == KGI_NO_ARCHIVE)
+    if (form == KGI_NO_ARCHIVE) {
+        const char *unread = node->named ? unread_form(node->start) : NULL;
+        if (unread)
+            kgi_walk_error(walk, node->path, "%s: not read; unpack or mount it, and scan that",
+                           unread);
         return visit(walk, node);
+    }
     if (node->depth >= KGI_DEPTH) {
         kgi_walk_error(walk, node->path, "an archive inside %d others: not read", KGI_DEPTH);
         return 0;

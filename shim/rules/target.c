@@ -101,6 +101,8 @@ int kgi_target_parse(const char *text, struct kgi_target *out)
     }
     if (!dot && (digits < 2 || digits > 3))
         return -EINVAL;
+    if (number < 20) /* "12" is 12.0 to who wrote it, and no fatbin is as old as 1.2 */
+        return -EINVAL;
     char suffix = *p == 'a' || *p == 'f' ? *p++ : 0;
     if (*p)
         return -EINVAL;

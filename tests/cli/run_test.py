@@ -199,7 +199,10 @@ def test_exit_codes(folder):
     equal(run("no-such-command").returncode, 127)
     equal(run("./nor-this-one").returncode, 127)
     equal(run("/etc/passwd").returncode, 126)
-    equal(run(folder).returncode, 127)
+    equal(run(folder).returncode, 126)
+    equal(run("true", options=["--log=/no/where/log"]).returncode, 2)
+    with open("/dev/full", "w") as full:
+        equal(subprocess.run([KGUARD, "--help"], stdout=full, stderr=subprocess.PIPE).returncode, 4)
     equal(run().returncode, 2)
     equal(run("true", options=["--target=sm_x"]).returncode, 2)
     equal(run("true", options=["--library=/no/lib.so"]).returncode, 125)

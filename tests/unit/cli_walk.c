@@ -198,6 +198,26 @@ static void no_tar(void **state)
     expect_path("n/page.gz", "n/page.gz ! compressed, but no tar is inside\n");
 }
 
+/* Files are in it, and none is read: that is said of one that the user named. */
+static void unread_forms(void **state)
+{
+    struct archive *a = archive_write_new();
+    struct made made = make();
+    const char *line = "u/a.7z = 7z\xbc\xaf'\n";
+    char both[256];
+
+    (void)state;
+    assert_int_equal(archive_write_set_format_7zip(a), 0);
+    assert_int_equal(archive_write_open_memory(a, made.at, MADE, &made.size), 0);
+    archive_write_free(a);
+    snprintf(both, sizeof both,
+             "u/a.7z ! a 7-Zip archive: not read; unpack or mount it, and scan that\n%s", line);
+    assert_int_equal(mkdir("u", 0755), 0);
+    store("u/a.7z", made);
+    expect_path("u", line);
+    expect_path("u/a.7z", both);
+}
+
 static void nested_too_deep(void **state)
 {
     struct made made = PACK(ZIP, NONE, ((struct item[]){FILE_OF("end", "e")}));
@@ -570,6 +590,7 @@ int main(void)
         T(zips),
         T(ar),
         T(no_tar),
+        T(unread_forms),
         T(nested_too_deep),
         T(damaged),
         T(cut_while_skipping),

@@ -613,6 +613,8 @@ static void test_names(void **state)
         "compute",
         "sm_sm_90",
         "sm_90+PTX",
+        "12",
+        "sm_12",
         "9.0;8.0",
         "99999999999999999999",
     };
