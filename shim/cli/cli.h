@@ -83,6 +83,7 @@ struct kgi_stream {
 struct kgi_kernel {
     const char *name; /* mangled */
     int registers;    /* of a thread; 0 unknown, as in PTX */
+    unsigned number;  /* of the name: a file's are numbered from 0 on */
 };
 
 /* One fatbin, raw cubin or PTX text found in a file. Pointers into payloads in codes are not kept:
@@ -144,6 +145,9 @@ int kgi_inflater_add(struct kgi_inflater *inflater, size_t found, size_t code,
 /* Waits for all of them and stores the results in the file, also which bytes could not be had, where
  * nothing else is wrong with it. Frees the inflater. */
 int kgi_inflater_end(struct kgi_inflater *inflater, struct kgi_file *file);
+/* Calls each(context, i) for all i below count, by the same threads and this one; returns when all calls
+ * have. */
+void kgi_each(size_t count, void (*each)(void *context, size_t i), void *context);
 /* The memory of a file's kernel names; NULL is allowed. */
 void kgi_kernel_names_free(void *names);
 /* Reads one small payload here and now: kernels and traits of code are filled in, unless there is no

@@ -256,16 +256,15 @@ static void put_evidence(struct json *j, const struct kgi_file *file)
 
 static void put_kernels(struct json *j, const struct kgi_scan *scan, size_t i)
 {
-    struct kgi_kernel_row *rows;
-    size_t count;
+    struct kgi_kernel_table table;
 
-    if (kgi_kernel_rows(scan, i, &rows, &count))
+    if (kgi_kernel_table(scan, i, &table))
         return;
     open_as(j, "kernels", '[');
-    for (size_t k = 0; k < count; k++)
-        put_kernel(j, scan, &rows[k]);
+    for (size_t k = 0; k < table.count; k++)
+        put_kernel(j, scan, &table.rows[k]);
     close_as(j, ']');
-    kgi_kernel_rows_free(rows, count);
+    kgi_kernel_table_free(&table);
 }
 
 static void put_file_members(struct json *j, const struct kgi_scan *scan, size_t i)

@@ -55,7 +55,10 @@ struct names {
         size_t used, size;
         char at[];
     } *chunks;
-    const char **table;
+    struct name {
+        const char *text; /* NULL: free */
+        unsigned number;
+    } *table;
     size_t room, count;
 };
 
@@ -71,9 +74,18 @@ struct kgi_inflater {
     int lost_error;
 };
 
+/* Calls that all threads make together. */
+struct round {
+    struct round *next;
+    void (*each)(void *context, size_t i);
+    void *context;
+    size_t count, taken, done;
+};
+
 static struct {
     pthread_mutex_t lock;
-    pthread_cond_t work, room; /* a batch waits; memory or an inflater has become free */
+    pthread_cond_t work, room; /* something is to be done; memory has become free, or something is done */
+    struct round *rounds;      /* before any batch: who began one waits for it */
     struct batch *first, *last;
     uint64_t packed, unpacked;
     size_t threads;
@@ -81,11 +93,12 @@ static struct {
           .work = PTHREAD_COND_INITIALIZER,
           .room = PTHREAD_COND_INITIALIZER};
 
-/* Memory for one payload after another: what is usual is kept, and touched only as far as it is needed. */
+/* Memory for one payload after another: what is usual is kept, and touched only as far as it is needed. In
+ * huge pages: with 16 threads, small ones took 3 % longer to use and 10 ms more to give back at the exit. */
 struct buffer {
     size_t usual;
     uint8_t *kept, *large;
-    size_t large_room;
+    size_t kept_room, large_room;
 };
 
 /* What a thread keeps from payload to payload. */
@@ -131,15 +144,16 @@ static const char *copy_name(struct names *n, const char *name, size_t size)
 static bool grow_table(struct names *n)
 {
     size_t room = n->room ? 2 * n->room : 1024;
-    const char **table = calloc(room, sizeof *table);
+    struct name *table = calloc(room, sizeof *table);
 
     if (!table)
         return false;
     for (size_t i = 0; i < n->room; i++) {
-        if (!n->table[i])
+        const char *text = n->table[i].text;
+        if (!text)
             continue;
-        size_t at = hash_of(n->table[i], strlen(n->table[i])) & (room - 1);
-        while (table[at])
+        size_t at = hash_of(text, strlen(text)) & (room - 1);
+        while (table[at].text)
             at = (at + 1) & (room - 1);
         table[at] = n->table[i];
     }
@@ -149,18 +163,23 @@ static bool grow_table(struct names *n)
     return true;
 }
 
-/* The one copy of a name; size is without its NUL. NULL without memory. */
-static const char *intern(struct names *n, const char *name, size_t size)
+/* Gives the kernel the one copy of its name; size is without its NUL. False without memory. */
+static bool intern(struct names *n, const char *name, size_t size, struct kgi_kernel *kernel)
 {
     if (2 * n->count >= n->room && !grow_table(n))
-        return NULL;
+        return false;
     size_t at = hash_of(name, size) & (n->room - 1);
-    for (; n->table[at]; at = (at + 1) & (n->room - 1))
-        if (strcmp(n->table[at], name) == 0)
-            return n->table[at];
-    n->table[at] = copy_name(n, name, size + 1);
-    n->count += n->table[at] != NULL;
-    return n->table[at];
+    while (n->table[at].text && strcmp(n->table[at].text, name) != 0)
+        at = (at + 1) & (n->room - 1);
+    if (!n->table[at].text) {
+        const char *copy = copy_name(n, name, size + 1);
+        if (!copy)
+            return false;
+        n->table[at] = (struct name){copy, (unsigned)n->count++};
+    }
+    kernel->name = n->table[at].text;
+    kernel->number = n->table[at].number;
+    return true;
 }
 
 void kgi_kernel_names_free(void *names)
@@ -185,7 +204,7 @@ static uint8_t *buffer_get(struct buffer *b, size_t size)
     if (size > b->usual)
         return b->large = kgi_pages_get_huge(size, &b->large_room);
     if (!b->kept)
-        b->kept = kgi_pages_get(b->usual);
+        b->kept = kgi_pages_get_huge(b->usual, &b->kept_room);
     return b->kept;
 }
 
@@ -294,7 +313,7 @@ void kgi_glance_free(struct kgi_glance *glance)
     if (!glance)
         return;
     ZSTD_freeDCtx(glance->worker.zstd);
-    kgi_pages_put(glance->worker.unpacked.kept, glance->worker.unpacked.usual);
+    kgi_pages_put(glance->worker.unpacked.kept, glance->worker.unpacked.kept_room);
     for (size_t i = 0; i < KGI_COUNT(glance->known); i++)
         free(glance->known[i].packed);
     free(glance);
@@ -334,7 +353,7 @@ static int collect(const char *name, int registers, void *context)
     }
     memcpy(w->names + w->names_size, name, size);
     w->names_size += size;
-    job->kernels[job->count++] = (struct kgi_kernel){NULL, registers};
+    job->kernels[job->count++] = (struct kgi_kernel){NULL, registers, 0};
     return 0;
 }
 
@@ -345,8 +364,8 @@ static int intern_all(struct kgi_inflater *owner, struct job *job, const char *n
     pthread_mutex_lock(&owner->names_lock);
     for (size_t i = 0; i < job->count; i++) {
         size_t size = strlen(name);
-        job->kernels[i].name = intern(owner->names, name, size);
-        error = job->kernels[i].name ? error : -ENOMEM;
+        if (!intern(owner->names, name, size, &job->kernels[i]))
+            error = -ENOMEM;
         name += size + 1;
     }
     pthread_mutex_unlock(&owner->names_lock);
@@ -396,13 +415,40 @@ static bool fits(uint64_t used, uint64_t size, uint64_t most)
     return used == 0 || used + size <= most;
 }
 
+/* Makes one of the calls; under the lock, but for the call. */
+static void take_part(struct round *round)
+{
+    size_t i = round->taken++;
+
+    pthread_mutex_unlock(&pool.lock);
+    round->each(round->context, i);
+    pthread_mutex_lock(&pool.lock);
+    if (++round->done == round->count)
+        pthread_cond_broadcast(&pool.room);
+}
+
+static struct round *open_round(void)
+{
+    struct round *round = pool.rounds;
+
+    while (round && round->taken == round->count)
+        round = round->next;
+    return round;
+}
+
 /* Under the lock; what it returns is the caller's. */
 static struct batch *take_batch(void)
 {
+    struct round *round;
     struct batch *batch;
 
-    while (!(batch = pool.first) || !fits(pool.unpacked, batch->unpacked, UNPACKED_MOST))
-        pthread_cond_wait(&pool.work, &pool.lock);
+    while ((round = open_round()) || !(batch = pool.first) ||
+           !fits(pool.unpacked, batch->unpacked, UNPACKED_MOST)) {
+        if (round)
+            take_part(round);
+        else
+            pthread_cond_wait(&pool.work, &pool.lock);
+    }
     pool.first = batch->next;
     pool.unpacked += batch->unpacked;
     if (pool.first)
@@ -420,8 +466,9 @@ static void end_batch(struct batch *batch)
     owner->open--;
     pool.unpacked -= batch->unpacked;
     pool.packed -= batch->packed;
+    if (batch->packed || owner->open == 0)
+        pthread_cond_broadcast(&pool.room);
     free(batch);
-    pthread_cond_broadcast(&pool.room);
 }
 
 static void note_error(struct kgi_inflater *owner, struct job *job, int error)
@@ -465,16 +512,39 @@ static void start_threads(void)
     cpu_set_t set;
     pthread_attr_t attributes;
     pthread_t thread;
-    size_t want = sched_getaffinity(0, sizeof set, &set) ? 1 : (size_t)CPU_COUNT(&set);
+    size_t want;
 
-    want = want > THREADS_MOST ? THREADS_MOST : want;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_mutex_lock(&pool.lock);
-    while (pool.threads < want && pthread_create(&thread, &attributes, work, NULL) == 0)
-        pool.threads++;
+    if (pool.threads == 0) {
+        want = sched_getaffinity(0, sizeof set, &set) ? 1 : (size_t)CPU_COUNT(&set);
+        want = want > THREADS_MOST ? THREADS_MOST : want;
+        pthread_attr_init(&attributes);
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        while (pool.threads < want && pthread_create(&thread, &attributes, work, NULL) == 0)
+            pool.threads++;
+        pthread_attr_destroy(&attributes);
+    }
     pthread_mutex_unlock(&pool.lock);
-    pthread_attr_destroy(&attributes);
+}
+
+void kgi_each(size_t count, void (*each)(void *context, size_t i), void *context)
+{
+    struct round round = {NULL, each, context, count, 0, 0}, **link = &pool.rounds;
+
+    start_threads();
+    pthread_mutex_lock(&pool.lock);
+    round.next = pool.rounds;
+    pool.rounds = &round;
+    if (count > 1)
+        pthread_cond_broadcast(&pool.work);
+    while (round.taken < count)
+        take_part(&round);
+    while (*link != &round)
+        link = &(*link)->next;
+    *link = round.next;
+    while (round.done < count)
+        pthread_cond_wait(&pool.room, &pool.lock);
+    pthread_mutex_unlock(&pool.lock);
 }
 
 /* ---- one file -------------------------------------------------------------------------------------------------- */
@@ -483,8 +553,7 @@ struct kgi_inflater *kgi_inflater_start(struct kgi_stream *stream)
 {
     struct kgi_inflater *inflater = calloc(1, sizeof *inflater);
 
-    if (pool.threads == 0)
-        start_threads();
+    start_threads();
     if (inflater && pool.threads)
         inflater->names = calloc(1, sizeof *inflater->names);
     if (!inflater || !inflater->names) {
@@ -524,7 +593,7 @@ static void add_job(struct kgi_inflater *inflater, struct batch *batch, struct j
     else
         batch->first = job;
     batch->last = job;
-    batch->packed += job->head.payload.size;
+    batch->packed += job->packed ? job->head.payload.size : 0;
     batch->unpacked += job->head.size;
     inflater->filling = batch;
 }

@@ -519,10 +519,11 @@ static bool write_out(struct run *run)
     struct kgi_scan *scan = &run->scan;
     FILE *out = run->output ? fopen(run->output, "we") : stdout;
     const char *no_color = getenv("NO_COLOR");
+    static char buffer[1 << 17]; /* glibc makes one of 4 KiB, whatever it is asked for */
     bool good = out != NULL;
 
     if (out)
-        setvbuf(out, NULL, _IOFBF, 1 << 20); /* kernels are megabytes of it */
+        setvbuf(out, buffer, _IOFBF, sizeof buffer); /* kernels are megabytes of it */
     scan->color = run->color == WHEN_ALWAYS ||
                   (run->color == WHEN_AUTO && !(no_color && *no_color) && !run->output && isatty(1));
     if (good && scan->format == KGI_FORMAT_TEXT)

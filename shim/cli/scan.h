@@ -71,15 +71,21 @@ struct kgi_kernel_in {
 };
 struct kgi_kernel_row {
     const char *mangled;
-    char *name; /* demangled */
+    const char *name; /* demangled */
     struct kgi_kernel_in *in;
     size_t in_count;
     uint64_t lacking; /* bit j: no image that targets[j] takes holds it */
 };
-/* The kernels of a file scanned with kernels, one row per name, sorted. */
-int kgi_kernel_rows(const struct kgi_scan *scan, size_t i, struct kgi_kernel_row **rows,
-                    size_t *count);
-void kgi_kernel_rows_free(struct kgi_kernel_row *rows, size_t count);
+struct kgi_kernel_table {
+    struct kgi_kernel_row *rows;
+    size_t count;
+    struct kgi_kernel_in *in; /* of all rows */
+    char **names;             /* of some rows each */
+    size_t parts;             /* so many */
+};
+/* The kernels of files[i], one row per name, sorted; the caller frees it. -ENOMEM, with nothing to free. */
+int kgi_kernel_table(const struct kgi_scan *scan, size_t i, struct kgi_kernel_table *out);
+void kgi_kernel_table_free(struct kgi_kernel_table *table);
 
 /* ---- output.c: text; formats.c: json, jsonl, tsv, sarif -------------------------------------------------------- */
 

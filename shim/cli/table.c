@@ -1,6 +1,5 @@
 /* A file's codes and kernels, brought into an order a reader can use: each different one once. */
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "scan.h"
@@ -74,24 +73,15 @@ struct kgi_entry *kgi_entries(const struct kgi_file *file, bool held, size_t *co
 
 /* ---- kernels ----------------------------------------------------------------------------------------------- */
 
-/* One kernel in one code. Names are each kept once, so that their pointers tell them apart. */
-struct holder {
-    const char *name;
-    struct kgi_kernel_in in;
-    uint64_t available; /* bit j: the code is what targets[j] takes of its image */
-};
-
-static int compare_holders(const void *pa, const void *pb)
+static int compare_places(const struct kgi_kernel_in *a, const struct kgi_kernel_in *b)
 {
-    const struct holder *a = pa, *b = pb;
     int d;
 
-    if ((d = difference((uintptr_t)a->name, (uintptr_t)b->name)) ||
-        (d = difference(a->in.kind != KGI_CUBIN, b->in.kind != KGI_CUBIN)) ||
-        (d = difference(a->in.kind, b->in.kind)) ||
-        (d = difference(a->in.target.number, b->in.target.number)))
+    if ((d = difference(a->kind != KGI_CUBIN, b->kind != KGI_CUBIN)) ||
+        (d = difference(a->kind, b->kind)) ||
+        (d = difference(a->target.number, b->target.number)))
         return d;
-    return difference((uint8_t)a->in.target.suffix, (uint8_t)b->in.target.suffix);
+    return difference((uint8_t)a->target.suffix, (uint8_t)b->target.suffix);
 }
 
 static int compare_rows(const void *pa, const void *pb)
@@ -127,10 +117,52 @@ static size_t kernel_count(const struct kgi_file *file)
     return count;
 }
 
-static int collect(const struct kgi_scan *scan, const struct kgi_file *file, struct holder *holders)
+/* A row for each name, at its number, with room for all its places. */
+static void make_rows(const struct kgi_file *file, struct kgi_kernel_table *t)
 {
-    size_t at = 0;
+    struct kgi_kernel_in *in = t->in;
 
+    for (size_t i = 0; i < file->found_count; i++) {
+        const struct kgi_found *found = &file->found[i];
+        for (size_t j = 0; found->kernels && j < found->count; j++)
+            for (int32_t k = 0; found->kernels[j] && k < found->codes[j].kernels; k++) {
+                struct kgi_kernel_row *row = &t->rows[found->kernels[j][k].number];
+                row->mangled = found->kernels[j][k].name;
+                t->count += row->in_count++ == 0;
+            }
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        t->rows[i].in = in;
+        in += t->rows[i].in_count;
+        t->rows[i].in_count = 0;
+    }
+}
+
+/* A row has few places, which are kept sorted. */
+static void add_place(struct kgi_kernel_row *row, struct kgi_kernel_in in)
+{
+    size_t at = row->in_count;
+    int d = 1;
+
+    while (at && (d = compare_places(&row->in[at - 1], &in)) > 0)
+        at--;
+    if (at && d == 0) {
+        row->in[at - 1].count++;
+        if (row->in[at - 1].registers < in.registers)
+            row->in[at - 1].registers = in.registers;
+        return;
+    }
+    memmove(&row->in[at + 1], &row->in[at], (row->in_count++ - at) * sizeof in);
+    row->in[at] = in;
+}
+
+static int fill_rows(const struct kgi_scan *scan, const struct kgi_file *file,
+                     struct kgi_kernel_table *t)
+{
+    uint64_t all = scan->target_count < 64 ? ((uint64_t)1 << scan->target_count) - 1 : UINT64_MAX;
+
+    for (size_t i = 0; i < t->count; i++)
+        t->rows[i].lacking = all;
     for (size_t i = 0; i < file->found_count; i++) {
         const struct kgi_found *found = &file->found[i];
         uint64_t *takers = found->kernels ? calloc(found->count, sizeof *takers) : NULL;
@@ -140,123 +172,83 @@ static int collect(const struct kgi_scan *scan, const struct kgi_file *file, str
             find_takers(scan, found, takers);
         for (size_t j = 0; takers && j < found->count; j++) {
             const struct kgi_code *code = &found->codes[j];
-            for (int32_t k = 0; found->kernels[j] && k < code->kernels; k++)
-                holders[at++] = (struct holder){
-                    found->kernels[j][k].name,
-                    {code->kind, code->target, found->kernels[j][k].registers, 1},
-                    takers[j]};
+            for (int32_t k = 0; found->kernels[j] && k < code->kernels; k++) {
+                const struct kgi_kernel *kernel = &found->kernels[j][k];
+                struct kgi_kernel_row *row = &t->rows[kernel->number];
+                add_place(row, (struct kgi_kernel_in){code->kind, code->target, kernel->registers, 1});
+                row->lacking &= ~takers[j];
+            }
         }
         free(takers);
     }
     return 0;
 }
 
-/* Every `step`-th row from first on gets its name. */
-struct namer {
-    struct kgi_kernel_row *rows;
-    size_t count, first, step;
-    int error;
-};
+/* By all threads, a part each: CUTLASS's names take 5 us, and libcublasLt has 26 000. The names of a part
+ * lie in one piece: 26 000 are as many calls of mprotect, which all threads wait for. */
+enum { PART = 256 };
 
-static void *name_rows(void *context)
+static void name_part(void *context, size_t part)
 {
-    struct namer *n = context;
+    struct kgi_kernel_table *t = context;
+    struct kgi_kernel_row *rows = t->rows + part * PART;
+    size_t count = t->count - part * PART < PART ? t->count - part * PART : PART;
+    size_t at[PART], used = 0, room = 0;
     void *stack = kgi_pages_get(KGI_DEMANGLE_STACK);
-    char name[16384];
+    char *names = NULL, name[16384];
 
-    for (size_t i = n->first; i < n->count; i += n->step) {
-        kgi_demangle_on(stack, n->rows[i].mangled, name, sizeof name);
-        n->rows[i].name = strdup(name);
-        n->error = n->rows[i].name ? n->error : -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        kgi_demangle_on(stack, rows[i].mangled, name, sizeof name);
+        size_t size = strlen(name) + 1;
+        if (size > room - used) {
+            char *grown = realloc(names, room = 2 * room + sizeof name);
+            if (!grown) {
+                free(names);
+                names = NULL;
+                break;
+            }
+            names = grown;
+        }
+        memcpy(names + used, name, size);
+        at[i] = used;
+        used += size;
     }
     kgi_pages_put(stack, KGI_DEMANGLE_STACK);
-    return NULL;
+    for (size_t i = 0; names && i < count; i++)
+        rows[i].name = names + at[i];
+    t->names[part] = names;
 }
 
-/* By several threads: CUTLASS's names take 5 us each, and libcublasLt has 26 000. */
-static int name_all(struct kgi_kernel_row *rows, size_t count)
+int kgi_kernel_table(const struct kgi_scan *scan, size_t i, struct kgi_kernel_table *out)
 {
-    enum { MOST = 8, WORTH = 1000 };
-    struct namer namers[MOST];
-    pthread_t threads[MOST];
-    size_t step = count / WORTH + 1 < MOST ? count / WORTH + 1 : MOST, started = 1;
-    int error;
+    const struct kgi_file *file = &scan->files[i];
+    size_t all = kernel_count(file);
+    int error = -ENOMEM;
 
-    for (size_t i = 0; i < step; i++)
-        namers[i] = (struct namer){rows, count, i, step, 0};
-    while (started < step &&
-           pthread_create(&threads[started], NULL, name_rows, &namers[started]) == 0)
-        started++;
-    name_rows(&namers[0]);
-    for (size_t i = started; i < step; i++)
-        name_rows(&namers[i]);
-    error = namers[0].error;
-    for (size_t i = 1; i < step; i++) {
-        if (i < started)
-            pthread_join(threads[i], NULL);
-        error = error ? error : namers[i].error;
+    *out = (struct kgi_kernel_table){.rows = calloc(all + 1, sizeof *out->rows),
+                                     .in = calloc(all + 1, sizeof *out->in),
+                                     .names = calloc(all / PART + 1, sizeof *out->names)};
+    if (out->rows && out->in && out->names) {
+        make_rows(file, out);
+        out->parts = (out->count + PART - 1) / PART;
+        error = fill_rows(scan, file, out);
     }
+    if (error == 0)
+        kgi_each(out->parts, name_part, out);
+    for (size_t k = 0; error == 0 && k < out->parts; k++)
+        error = out->names[k] ? 0 : -ENOMEM;
+    if (error)
+        kgi_kernel_table_free(out);
+    else
+        qsort(out->rows, out->count, sizeof *out->rows, compare_rows);
     return error;
 }
 
-/* Sorted holders of one name become a row. */
-static int make_row(const struct holder *holders, size_t count, uint64_t all,
-                    struct kgi_kernel_row *row)
+void kgi_kernel_table_free(struct kgi_kernel_table *t)
 {
-    uint64_t available = 0;
-
-    *row = (struct kgi_kernel_row){.mangled = holders->name,
-                                   .in = malloc(count * sizeof *row->in)};
-    if (!row->in)
-        return -ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        struct kgi_kernel_in *last = row->in_count ? &row->in[row->in_count - 1] : NULL;
-        available |= holders[i].available;
-        if (last && compare_holders(&(struct holder){holders->name, *last, 0}, &holders[i]) == 0) {
-            last->count++;
-            if (holders[i].in.registers > last->registers)
-                last->registers = holders[i].in.registers;
-        } else {
-            row->in[row->in_count++] = holders[i].in;
-        }
-    }
-    row->lacking = all & ~available;
-    return 0;
-}
-
-int kgi_kernel_rows(const struct kgi_scan *scan, size_t i, struct kgi_kernel_row **rows, size_t *count)
-{
-    const struct kgi_file *file = &scan->files[i];
-    size_t all = kernel_count(file), used = 0;
-    uint64_t targets = scan->target_count < 64 ? ((uint64_t)1 << scan->target_count) - 1 : UINT64_MAX;
-    struct holder *holders = calloc(all + 1, sizeof *holders);
-    struct kgi_kernel_row *made = calloc(all + 1, sizeof *made);
-    int error = holders && made ? collect(scan, file, holders) : -ENOMEM;
-
-    if (error == 0)
-        qsort(holders, all, sizeof *holders, compare_holders);
-    for (size_t at = 0, next; error == 0 && at < all; at = next) {
-        for (next = at; next < all && holders[next].name == holders[at].name;)
-            next++;
-        error = make_row(holders + at, next - at, targets, &made[used++]);
-    }
-    free(holders);
-    error = error ? error : name_all(made, used);
-    if (error) {
-        kgi_kernel_rows_free(made, used);
-        return error;
-    }
-    qsort(made, used, sizeof *made, compare_rows);
-    *rows = made;
-    *count = used;
-    return 0;
-}
-
-void kgi_kernel_rows_free(struct kgi_kernel_row *rows, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        free(rows[i].name);
-        free(rows[i].in);
-    }
-    free(rows);
+    for (size_t i = 0; i < t->parts; i++)
+        free(t->names[i]);
+    free(t->names);
+    free(t->rows);
+    free(t->in);
 }
