@@ -143,6 +143,8 @@ struct kgi_lock {
 };
 void kgi_lock(struct kgi_lock *lock);
 void kgi_unlock(struct kgi_lock *lock);
+/* Sleeps 50 us; errno is kept. */
+void kgi_nap(void);
 /* The kernel's id of this thread. */
 int kgi_thread_id(void);
 /* The one word of thread-local memory there is. The doors keep numbers up to KGI_THREAD_WORD_DOORS in
@@ -175,7 +177,7 @@ struct kgi_object {
 };
 
 /* Calls each for every loaded object, in load order, until it returns non-zero; returns that. Takes
- * the loader's lock: never call with a lock of ours held. */
+ * the loader's lock: never call with a lock of ours held, nor from such a function. */
 int kgi_object_each(int (*each)(const struct kgi_object *, void *), void *context);
 /* The object that holds address. */
 bool kgi_object_at(const void *address, struct kgi_object *out);
@@ -188,8 +190,8 @@ void *kgi_object_symbol(const struct kgi_object *object, const char *name);
 /* DT_SONAME, or NULL. The i-th DT_NEEDED, or NULL past the last. Borrowed from the object. */
 const char *kgi_object_soname(const struct kgi_object *object);
 const char *kgi_object_needed(const struct kgi_object *object, size_t i);
-/* The object this code is in, and whether two descriptions are of one object. */
-const struct kgi_object *kgi_object_self(void);
+/* Whether it is the object this code is in, and whether two descriptions are of one. */
+bool kgi_object_is_self(const struct kgi_object *object);
 static inline bool kgi_object_same(const struct kgi_object *a, const struct kgi_object *b)
 {
     return a->low == b->low;

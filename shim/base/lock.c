@@ -28,7 +28,7 @@ static void relax(void)
 }
 
 /* The raw call: nanosleep() of libc is a cancellation point. */
-static void nap(void)
+void kgi_nap(void)
 {
     struct timespec little = {0, 50000};
     int saved = errno;
@@ -51,7 +51,7 @@ void kgi_lock(struct kgi_lock *lock)
         if (turn < SPINS)
             relax();
         else
-            nap();
+            kgi_nap();
     }
 }
 

@@ -79,21 +79,12 @@ bool kgi_object_at(const void *address, struct kgi_object *out)
     return kgi_object_each(at_callback, &state) == 1;
 }
 
-const struct kgi_object *kgi_object_self(void)
+/* The linker's name for where the object starts. */
+extern const char __ehdr_start __attribute__((visibility("hidden")));
+
+bool kgi_object_is_self(const struct kgi_object *object)
 {
-    static struct kgi_object self;
-    static _Atomic bool known;
-
-    if (!atomic_load_explicit(&known, memory_order_acquire)) {
-        struct kgi_object found;
-
-        /* Two threads may both look; both write the same facts. */
-        if (kgi_object_at((const void *)(uintptr_t)&kgi_object_self, &found)) {
-            self = found;
-            atomic_store_explicit(&known, true, memory_order_release);
-        }
-    }
-    return &self;
+    return object->low == (uintptr_t)&__ehdr_start;
 }
 
 bool kgi_object_offset(const struct kgi_object *object, const void *address, uint64_t *offset)

@@ -87,7 +87,7 @@ static int search_object(const struct kgi_object *object, void *context)
 {
     struct search *s = context;
 
-    if (kgi_object_same(object, kgi_object_self())) {
+    if (kgi_object_is_self(object)) {
         s->behind_us = true;
         return 0;
     }

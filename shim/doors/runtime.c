@@ -67,6 +67,11 @@ static size_t place_of_one_gone(void)
     return i < n ? i : RUNTIMES_MOST;
 }
 
+static bool is_runtime(const struct kgi_object *object)
+{
+    return !kgi_object_is_self(object) && kgi_object_symbol(object, "__cudaRegisterFatBinary");
+}
+
 /* The runtime that this object is, or NULL. Its functions are looked up before the lock is taken, and each
  * time: another one may have lain there before. */
 static struct runtime *as_runtime(const struct kgi_object *object)
@@ -75,8 +80,7 @@ static struct runtime *as_runtime(const struct kgi_object *object)
     const char *soname;
     size_t n, gone;
 
-    if (kgi_object_same(object, kgi_object_self()) ||
-        !kgi_object_symbol(object, "__cudaRegisterFatBinary"))
+    if (!is_runtime(object))
         return NULL;
     soname = kgi_object_soname(object);
     found.old = soname && strncmp(soname, "libcudart.so.11", 15) == 0;
@@ -101,45 +105,46 @@ static struct runtime *as_runtime(const struct kgi_object *object)
 }
 
 struct linked {
-    const struct kgi_object *object; /* whose runtime is looked for; NULL: any, */
-    size_t last;                     /* this one (index + 1) before others */
-    struct runtime *found;
+    const struct kgi_object *object; /* whose runtimes are looked for; NULL: all */
+    struct kgi_object runtimes[RUNTIMES_MOST];
+    size_t count;
 };
 
 static int find_linked(const struct kgi_object *candidate, void *context)
 {
     struct linked *l = context;
-    const char *soname = kgi_object_soname(candidate), *needed;
-    struct runtime *r;
+    const char *soname = l->object ? kgi_object_soname(candidate) : NULL, *needed = NULL;
 
-    if (!soname && l->object)
-        return 0;
-    for (size_t i = 0; l->object && (needed = kgi_object_needed(l->object, i)); i++)
-        if (strcmp(needed, soname) == 0 && (l->found = as_runtime(candidate)))
-            return 1;
-    if (l->object || !(r = as_runtime(candidate)))
-        return 0;
-    l->found = r;
-    return r->index + 1 == l->last;
+    for (size_t i = 0; soname && (needed = kgi_object_needed(l->object, i)); i++)
+        if (strcmp(needed, soname) == 0)
+            break;
+    if ((needed || !l->object) && is_runtime(candidate))
+        l->runtimes[l->count++] = *candidate;
+    return l->count == RUNTIMES_MOST;
 }
 
 static struct runtime *runtime_of_object(const struct kgi_object *object)
 {
-    struct linked l = {object, 0, NULL};
+    struct runtime *r = as_runtime(object);
+    struct linked l = {.object = object};
 
-    l.found = as_runtime(object);
-    if (!l.found)
-        kgi_object_each(find_linked, &l);
-    return l.found;
+    if (r)
+        return r;
+    kgi_object_each(find_linked, &l);
+    return l.count ? as_runtime(&l.runtimes[0]) : NULL;
 }
 
 /* The only runtime loaded, else the one this thread used last, else any. */
 static struct runtime *some_runtime(void)
 {
-    struct linked l = {NULL, kgi_thread_word >> 16, NULL};
+    size_t last = kgi_thread_word >> 16;
+    struct runtime *found = NULL;
+    struct linked l = {.object = NULL};
 
     kgi_object_each(find_linked, &l);
-    return l.found;
+    for (size_t i = 0; i < l.count && !(found && found->index + 1 == last); i++)
+        found = as_runtime(&l.runtimes[i]);
+    return found;
 }
 
 static struct runtime *runtime_at(const void *address)

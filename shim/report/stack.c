@@ -34,7 +34,6 @@ struct walk {
     struct kgi_frame *frames;
     size_t room, count;
     uintptr_t word;
-    struct kgi_object self;
 };
 
 static void keep(struct walk *w, unw_word_t pc)
@@ -43,7 +42,7 @@ static void keep(struct walk *w, unw_word_t pc)
 
     /* A return address is after its call, which may be its function's last instruction. */
     if (!pc || !kgi_object_at((const void *)(pc - 1), &f->object) ||
-        f->object.base == w->self.base)
+        kgi_object_is_self(&f->object))
         return;
     f->pc = (const void *)pc;
     f->symbol = NULL;
@@ -129,10 +128,9 @@ static void name_frames(struct kgi_frame *frames, size_t count)
 
 size_t kgi_stack(struct kgi_frame *frames, size_t room, bool with_symbols)
 {
-    struct walk w = {frames, room, 0, 0, {0}};
+    struct walk w = {frames, room, 0, 0};
     int saved = errno;
 
-    kgi_object_at((const void *)(uintptr_t)kgi_stack, &w.self);
     walk(&w);
     if (with_symbols)
         name_frames(frames, w.count);

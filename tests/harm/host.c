@@ -15,6 +15,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <link.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
@@ -236,6 +237,152 @@ static void storm(void)
         pthread_join(threads[i], NULL);
 }
 
+/* ---- H8: children that ask the loader, while a thread of their parent's does
+ * -------------------------------------------------------------------------------- */
+
+/* glibc gives a forked child a lock of dl_iterate_phdr that whoever held it holds for ever. So here a
+ * walk of the library's is as long as it takes for a fork to meet it; without the library there is none. */
+typedef int walk_callback(struct dl_phdr_info *, size_t, void *);
+struct walk {
+    walk_callback *each;
+    void *context;
+};
+static _Thread_local void (*in_walk)(void); /* of this thread: done in its next walk */
+static _Atomic bool walking, forking, used;
+
+static void rest(int milliseconds)
+{
+    usleep(milliseconds * 1000);
+}
+
+static int slowly(struct dl_phdr_info *info, size_t size, void *context)
+{
+    struct walk *walk = context;
+    void (*action)(void) = in_walk;
+    in_walk = NULL;
+    if (action)
+        action();
+    return walk->each(info, size, walk->context);
+}
+
+static int (*real_walk)(walk_callback *, void *);
+
+__attribute__((constructor)) static void find_real_walk(void)
+{
+    real_walk = (int (*)(walk_callback *, void *))dlsym(RTLD_NEXT, "dl_iterate_phdr");
+}
+
+int dl_iterate_phdr(walk_callback *each, void *context)
+{
+    struct walk walk = {each, context};
+    return real_walk(slowly, &walk);
+}
+
+static int any_object(struct dl_phdr_info *info, size_t size, void *context)
+{
+    return 1;
+}
+
+/* A child that asks the loader; what hangs is ended by its alarm. */
+static void fork_and_ask(void)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(3);
+        _exit(dl_iterate_phdr(any_object, NULL) == 1 && dlopen("libm.so.6", RTLD_NOW) ? 7 : 8);
+    }
+    if (waitpid(child, &status, 0) != child || status != 7 << 8)
+        WRONG("a child that asks the loader: status %x", status);
+}
+
+static void be_long(void)
+{
+    walking = true;
+    rest(300);
+}
+
+static void interrupt(void)
+{
+    raise(SIGUSR1);
+}
+
+static void on_signal(int number)
+{
+    fork_and_ask();
+}
+
+static void *use_slowly(void *action)
+{
+    cuCtxSetCurrent(context);
+    in_walk = (void (*)(void))action;
+    use();
+    used = true;
+    return NULL;
+}
+
+static void *use_while_forking(void *action)
+{
+    while (!forking)
+        rest(1);
+    return use_slowly(action);
+}
+
+static enum { NOTHING, LET_WALK, LET_USE, USE } when_forking;
+
+static void before_fork(void)
+{
+    forking = true;
+    if (when_forking == LET_WALK)
+        rest(100);
+    while (when_forking == LET_USE && !used)
+        rest(1);
+    if (when_forking == USE)
+        use();
+}
+
+static void after_fork(void)
+{
+    if (when_forking == USE)
+        use();
+}
+
+/* One fork while a thread does WHAT, begun before the fork or in it. */
+static void one_fork(void *(*what)(void *), void (*action)(void))
+{
+    pthread_t thread;
+    walking = forking = used = false;
+    pthread_create(&thread, NULL, what, (void *)action);
+    for (int i = 0; what == use_slowly && !walking && !used && i < 10000; i++)
+        rest(1);
+    fork_and_ask();
+    pthread_join(thread, NULL);
+}
+
+static void walks(void)
+{
+    struct timespec start, end;
+    use();
+    one_fork(use_slowly, be_long);
+    when_forking = LET_WALK;
+    one_fork(use_while_forking, be_long);
+    /* Whoever forks waits for a thread that waits for the fork: not for ever. */
+    when_forking = LET_USE;
+    one_fork(use_while_forking, NULL);
+    /* Handlers of a fork may use CUDA, and need not wait for themselves. */
+    when_forking = USE;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    fork_and_ask();
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    if (end.tv_sec * 1000 + end.tv_nsec / 1000000 - start.tv_sec * 1000 - start.tv_nsec / 1000000 > 400)
+        WRONG("a fork whose handlers use CUDA takes too long");
+    when_forking = NOTHING;
+    /* The thread itself forks, in a signal handler. */
+    signal(SIGUSR1, on_signal);
+    one_fork(use_slowly, interrupt);
+    in_walk = NULL;
+}
+
 /* ---- H14, H22: what the kernel refuses
  * ------------------------------------------------------------------ */
 
@@ -415,6 +562,8 @@ int main(int argc, char **argv)
         late(argument);
     if (IS("dlmopen"))
         other_namespace(argument);
+    if (IS("walks")) /* first, so that in a fork they come after the library's */
+        pthread_atfork(before_fork, after_fork, after_fork);
     if (!IS("late") && !IS("dlmopen"))
         start_here();
     if (IS("use"))
@@ -425,6 +574,8 @@ int main(int argc, char **argv)
         properties();
     if (IS("storm"))
         storm();
+    if (IS("walks"))
+        walks();
     if (IS("no_room"))
         no_room();
     if (IS("few_files"))

@@ -6,8 +6,11 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "report/report.h"
 
@@ -150,9 +153,48 @@ static void unwinder_gives_up(void **state)
     assert_true(count >= 2);
 }
 
+static void *ask_loader(void *table)
+{
+    struct kgi_object libc = {0};
+    const ElfW(Phdr) *p;
+
+    kgi_object_named("libc.so.6", &libc);
+    p = libc.segments;
+    for (size_t i = 0; i < libc.segment_count; i++)
+        if (p[i].p_type == PT_GNU_EH_FRAME)
+            *(uint8_t **)table = (uint8_t *)(libc.base + p[i].p_vaddr);
+    return NULL;
+}
+
+/* The same in the midst of a walk of the loaded objects, by a table whose addresses are written in a way
+ * that there is none of: the loader's lock is given back. First of the tests: libunwind remembers tables. */
+static void unwinder_gives_up_in_a_walk(void **state)
+{
+    uint8_t *table = NULL, *page, before;
+    struct timespec end;
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    pthread_t thread;
+
+    (void)state;
+    ask_loader(&table);
+    assert_non_null(table);
+    page = (uint8_t *)((uintptr_t)table & ~(size - 1));
+    assert_int_equal(mprotect(page, size, PROT_READ | PROT_WRITE | PROT_EXEC), 0);
+    before = table[1];
+    table[1] = 0x0f;
+    through_libc();
+    table[1] = before;
+    assert_int_equal(mprotect(page, size, PROT_READ | PROT_EXEC), 0);
+    assert_int_equal(pthread_create(&thread, NULL, ask_loader, &table), 0);
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += 20;
+    assert_int_equal(pthread_timedjoin_np(thread, NULL, &end), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unwinder_gives_up_in_a_walk),
         cmocka_unit_test(frames_of_others),
         cmocka_unit_test(names),
         cmocka_unit_test(errno_and_descriptors_stay),
