@@ -66,27 +66,29 @@ static unsigned find_offender(const char *kernel, const char *library)
     return n;
 }
 
-/* 0 where there is nobody to name, or no more room. */
+/* By words that are kept for ever. 0 where there is nobody to name, or no more room. */
+static unsigned offender_named(const char *name, const char *library, const char *built_by)
+{
+    const char *file = library ? library : built_by;
+    unsigned found = file ? find_offender(name, file) : 0;
+
+    if (!file || found)
+        return found;
+    kgi_lock(&lock);
+    found = find_offender(name, file);
+    if (!found)
+        found = new_offender(name, file, !library);
+    kgi_unlock(&lock);
+    return found;
+}
+
 static unsigned offender_of(const struct kgi_kernel *kernel)
 {
-    const char *name = kernel->name ? kgi_name(kernel->name) : NULL, *library;
-    unsigned found;
-
     if (!kernel->image)
         return 0;
     kgi_image_locate(kernel->image);
-    library = kernel->image->library ? kernel->image->library : kernel->image->built_by;
-    if (!library)
-        return 0;
-    found = find_offender(name, library);
-    if (found)
-        return found;
-    kgi_lock(&lock);
-    found = find_offender(name, library);
-    if (!found)
-        found = new_offender(name, library, !kernel->image->library);
-    kgi_unlock(&lock);
-    return found;
+    return offender_named(kernel->name ? kgi_name(kernel->name) : NULL, kernel->image->library,
+                          kernel->image->built_by);
 }
 
 /* A thread's word is in one of a few places; where others have them all, the first is taken over. */
@@ -119,12 +121,14 @@ void kgi_error_caused(int result, const struct kgi_kernel *kernel)
         atomic_store_explicit(&last_of_result[result], (uint8_t)offender, memory_order_release);
 }
 
-void kgi_error_unchecked(const struct kgi_kernel *kernel)
+void kgi_error_unchecked(const struct kgi_failed *failed)
 {
     uint8_t none = 0;
 
     if (kgi_options()->error_text)
-        atomic_compare_exchange_strong(&unchecked, &none, (uint8_t)offender_of(kernel));
+        atomic_compare_exchange_strong(
+            &unchecked, &none,
+            (uint8_t)offender_named(failed->kernel, failed->library, failed->built_by));
 }
 
 bool kgi_error_is_consequence(int result)

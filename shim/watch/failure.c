@@ -382,61 +382,54 @@ void kgi_failure_on_stack(void)
 
 /* ---- later --------------------------------------------------------------------------------------------------------- */
 
-static const char *file_of(const struct kgi_kernel *kernel)
+static const char *path_of(const struct kgi_failed *failed)
 {
-    const char *path = NULL, *slash;
+    return failed->library ? failed->library : failed->built_by;
+}
 
-    if (kernel->image) {
-        kgi_image_locate(kernel->image);
-        path = kernel->image->library ? kernel->image->library : kernel->image->built_by;
-    }
-    slash = path ? strrchr(path, '/') : NULL;
+static const char *file_of(const struct kgi_failed *failed)
+{
+    const char *path = path_of(failed), *slash = path ? strrchr(path, '/') : NULL;
+
     return slash ? slash + 1 : path ? path : "an unknown library";
 }
 
-static void follow_up(const struct kgi_call *call, const struct kgi_kernel *kernel,
-                      const char *format, const char *by)
+static void follow_up(const struct kgi_failed *failed, const char *format, const char *by)
 {
+    const struct kgi_call *call = &failed->call;
     struct kgi_diagnosis d = {.event = KGI_EVENT_FOLLOWUP,
                               .reason = KG204_UNCHECKED,
-                              .kernel = kernel->name,
+                              .kernel = failed->kernel,
+                              .library = failed->library,
                               .api = call->api,
                               .result = call->result,
                               .ordinal = -1};
     KGI_TEXT(message, 768);
 
-    if (kernel->image)
-        d.library = kernel->image->library;
     kgi_text_add(&message, "%s = %d for ", call->api ? call->api : "launch", call->result);
-    if (kernel->name)
-        kgi_report_kernel(&message, kernel->name);
+    if (failed->kernel)
+        kgi_report_kernel(&message, failed->kernel);
     else
         kgi_text_add(&message, "a kernel");
     kgi_text_add(&message, " of ");
-    kgi_text_add_safe(&message, file_of(kernel));
+    kgi_text_add_safe(&message, file_of(failed));
     kgi_text_add(&message, "%s%s", format, by ? by : "");
     d.message = message.at;
     kgi_tell(&d);
 }
 
-/* The first failure that was not checked, as words that outlive its image and its handles. */
-static struct {
-    struct kgi_call call;
-    const char *name;
-    const char *library;
-    _Atomic int state; /* 1 while being written, 2 there, 3 told */
-} unchecked;
+/* The first failure that was not checked. */
+static struct kgi_failed unchecked;
+static _Atomic int unchecked_state; /* 1 while being written, 2 there, 3 told */
 
-static void remember_unchecked(const struct kgi_call *call, const struct kgi_kernel *kernel)
+static void remember_unchecked(const struct kgi_failed *failed)
 {
     int none = 0;
 
-    if (!atomic_compare_exchange_strong(&unchecked.state, &none, 1))
+    if (!atomic_compare_exchange_strong(&unchecked_state, &none, 1))
         return;
-    unchecked.call = (struct kgi_call){.api = call->api, .result = call->result};
-    unchecked.name = kernel->name ? kgi_name(kernel->name) : NULL;
-    unchecked.library = kgi_name(file_of(kernel));
-    atomic_store(&unchecked.state, 2);
+    unchecked = *failed;
+    atomic_store(&unchecked_state, 2);
 }
 
 void kgi_failure_follows(const char *api, int result)
@@ -447,50 +440,45 @@ void kgi_failure_follows(const char *api, int result)
     KGI_TEXT(message, 768);
 
     if (!kgi_log_enabled(KGI_WARN) ||
-        !atomic_compare_exchange_strong(&unchecked.state, &there, 3))
+        !atomic_compare_exchange_strong(&unchecked_state, &there, 3))
         return;
-    d.kernel = unchecked.name;
+    d.kernel = unchecked.kernel;
     d.api = api;
     d.result = result;
     if (api)
         kgi_text_add(&message, "%s = %d", api, result);
     else
         kgi_text_add(&message, "error %d", result);
-    if (unchecked.name)
-        kgi_demangle(unchecked.name, name, sizeof name);
+    if (unchecked.kernel)
+        kgi_demangle(unchecked.kernel, name, sizeof name);
     kgi_text_add(&message, ": likely a consequence of %s = %d for ",
                  unchecked.call.api ? unchecked.call.api : "a launch", unchecked.call.result);
     kgi_text_add_safe(&message, name);
     kgi_text_add(&message, " of ");
-    kgi_text_add_safe(&message, unchecked.library);
+    kgi_text_add_safe(&message, file_of(&unchecked));
     kgi_text_add(&message, ", which was not checked: that kernel never ran");
     d.message = message.at;
     kgi_tell(&d);
     errno = saved;
 }
 
-void kgi_failure_unchecked(const struct kgi_call *call, const struct kgi_kernel *kernel,
-                           bool at_exit_now)
+void kgi_failure_unchecked(const struct kgi_failed *failed, bool at_exit_now)
 {
     int saved = errno;
     struct seen *s;
     bool tell;
 
-    file_of(kernel); /* locates the image: its library is part of what was seen */
     kgi_lock(&said.lock);
     own_state();
-    s = seen_of(kernel->image ? (kernel->image->library ? kernel->image->library
-                                                        : kernel->image->built_by)
-                              : NULL,
-                KG204_UNCHECKED, GROUP_USE);
+    s = seen_of(path_of(failed), KG204_UNCHECKED, GROUP_USE);
     tell = s && !s->unchecked_told && kgi_log_enabled(KGI_WARN);
     if (s)
         s->unchecked_told = true;
     kgi_unlock(&said.lock);
-    kgi_error_unchecked(kernel);
-    remember_unchecked(call, kernel);
+    kgi_error_unchecked(failed);
+    remember_unchecked(failed);
     if (tell)
-        follow_up(call, kernel,
+        follow_up(failed,
                   at_exit_now ? ": the process ends and its thread never asked for the error; what "
                                 "the kernel should have written is missing"
                               : ": its thread launched on without asking for the error; what the "
@@ -499,14 +487,13 @@ void kgi_failure_unchecked(const struct kgi_call *call, const struct kgi_kernel 
     errno = saved;
 }
 
-void kgi_failure_surfaced(const char *api, const struct kgi_call *call,
-                          const struct kgi_kernel *kernel)
+void kgi_failure_surfaced(const char *api, const struct kgi_failed *earlier)
 {
     int saved = errno;
 
     if (kgi_log_enabled(KGI_WARN))
-        follow_up(call, kernel, ": this earlier failure, not a launch since, is the error now returned by ",
-                  api);
+        follow_up(earlier,
+                  ": this earlier failure, not a launch since, is the error now returned by ", api);
     errno = saved;
 }
 
@@ -569,10 +556,10 @@ void kgi_module(struct kgi_image *image, bool coming)
 
 /* ---- the end --------------------------------------------------------------------------------------------------------- */
 
-static void unchecked_at_exit(const struct kgi_call *call, const struct kgi_kernel *kernel)
+static void unchecked_at_exit(const struct kgi_failed *failed)
 {
-    if (call->use == KGI_USE_LAUNCH)
-        kgi_failure_unchecked(call, kernel, true);
+    if (failed->call.use == KGI_USE_LAUNCH)
+        kgi_failure_unchecked(failed, true);
 }
 
 static uint64_t failures_in_all(void)
@@ -586,7 +573,7 @@ static uint64_t failures_in_all(void)
 }
 
 /* The first cause again, where it is worth the line: the process ends badly, or failed more often
- * than was printed. No lock is needed for a good answer, and none must be waited for here. */
+ * than was printed. */
 static void at_exit(int status, void *context)
 {
     struct seen *first = said.first;

@@ -14,8 +14,9 @@
 static struct slot {
     int thread; /* 0 = free */
     bool has_inner, has_open, launched_since;
-    struct kgi_call inner_call, open_call;
-    struct kgi_kernel inner_kernel, open_kernel;
+    struct kgi_call inner_call;
+    struct kgi_kernel inner_kernel;
+    struct kgi_failed open; /* its library may be gone when it comes up again */
     struct kgi_kernel sought; /* what was looked up last and not found, until a launch fails */
     uint64_t order;
 } slots[SLOTS];
@@ -88,12 +89,11 @@ bool kgi_inner_take(struct kgi_call *call, struct kgi_kernel *kernel)
 }
 
 /* With the lock held: takes a failed launch nobody asked about out of the slot. */
-static bool take_unasked(struct slot *s, struct kgi_call *call, struct kgi_kernel *kernel)
+static bool take_unasked(struct slot *s, struct kgi_failed *out)
 {
-    if (!s->has_open || s->open_call.use != KGI_USE_LAUNCH)
+    if (!s->has_open || s->open.call.use != KGI_USE_LAUNCH)
         return false; /* a query may expect its failure */
-    *call = s->open_call;
-    *kernel = s->open_kernel;
+    *out = s->open;
     s->has_open = false;
     return true;
 }
@@ -101,31 +101,33 @@ static bool take_unasked(struct slot *s, struct kgi_call *call, struct kgi_kerne
 void kgi_thread_failed(const struct kgi_call *call, const struct kgi_kernel *kernel)
 {
     int thread = kgi_thread_id();
-    struct kgi_kernel lost, lasting = *kernel;
-    struct kgi_call earlier;
+    struct kgi_failed failed = {.call = *call}, earlier;
     struct slot *s;
     bool tell;
 
-    if (kernel->name) /* its library may be gone when this comes up again */
-        lasting.name = kgi_name(kernel->name);
+    if (kernel->name)
+        failed.kernel = kgi_name(kernel->name);
+    if (kernel->image) {
+        kgi_image_locate(kernel->image);
+        failed.library = kernel->image->library;
+        failed.built_by = kernel->image->built_by;
+    }
 
     kgi_lock(&lock);
     s = slot_of(thread, true);
     if (call->use == KGI_USE_FIND)
-        s->sought = lasting;
-    tell = call->use == KGI_USE_LAUNCH && take_unasked(s, &earlier, &lost);
+        s->sought = (struct kgi_kernel){.image = kernel->image, .name = failed.kernel};
+    tell = call->use == KGI_USE_LAUNCH && take_unasked(s, &earlier);
     if (!s->has_open) {
         s->has_open = true;
         s->launched_since = false;
-        s->open_call = *call;
-        s->open_kernel = lasting;
-    } else if (s->open_call.use == KGI_USE_FIND && call->use == KGI_USE_LAUNCH) {
-        s->open_call = *call; /* the launch of what was not found: one failure, not two */
-        s->open_kernel = lasting;
+        s->open = failed;
+    } else if (s->open.call.use == KGI_USE_FIND && call->use == KGI_USE_LAUNCH) {
+        s->open = failed; /* the launch of what was not found: one failure, not two */
     }
     kgi_unlock(&lock);
     if (tell)
-        kgi_failure_unchecked(&earlier, &lost, false);
+        kgi_failure_unchecked(&earlier, false);
 }
 
 bool kgi_thread_sought(const struct kgi_kernel *kernel)
@@ -150,8 +152,7 @@ bool kgi_thread_sought(const struct kgi_kernel *kernel)
 void kgi_thread_launched(void)
 {
     int thread = kgi_thread_id();
-    struct kgi_call call;
-    struct kgi_kernel kernel;
+    struct kgi_failed failed;
     struct slot *s;
     bool tell = false;
 
@@ -159,49 +160,45 @@ void kgi_thread_launched(void)
     s = slot_of(thread, false);
     if (s) {
         s->launched_since = true;
-        tell = take_unasked(s, &call, &kernel);
+        tell = take_unasked(s, &failed);
         settle(s);
     }
     kgi_unlock(&lock);
     if (tell)
-        kgi_failure_unchecked(&call, &kernel, false);
+        kgi_failure_unchecked(&failed, false);
 }
 
 void kgi_thread_checked(const char *api, int result)
 {
     int thread = kgi_thread_id();
-    struct kgi_call call;
-    struct kgi_kernel kernel;
+    struct kgi_failed failed;
     struct slot *s;
     bool tell = false;
 
     kgi_lock(&lock);
     s = slot_of(thread, false);
     if (s && s->has_open) {
-        tell = s->launched_since && s->open_call.result == result;
-        call = s->open_call;
-        kernel = s->open_kernel;
+        failed = s->open;
+        tell = s->launched_since && failed.call.result == result;
         s->has_open = false;
         settle(s);
     }
     kgi_unlock(&lock);
     if (tell)
-        kgi_failure_surfaced(api, &call, &kernel);
+        kgi_failure_surfaced(api, &failed);
 }
 
-void kgi_thread_each_open(void (*each)(const struct kgi_call *, const struct kgi_kernel *))
+void kgi_thread_each_open(void (*each)(const struct kgi_failed *))
 {
     for (size_t i = 0; i < SLOTS; i++) {
-        struct kgi_call call;
-        struct kgi_kernel kernel;
+        struct kgi_failed failed;
         bool tell;
 
         kgi_lock(&lock);
         tell = slots[i].thread && slots[i].has_open;
-        call = slots[i].open_call;
-        kernel = slots[i].open_kernel;
+        failed = slots[i].open;
         kgi_unlock(&lock);
         if (tell)
-            each(&call, &kernel);
+            each(&failed);
     }
 }

@@ -29,6 +29,13 @@ struct kgi_call {
     const void *about;  /* the handle, stub or symbol the call was about, as it was given */
 };
 
+/* A failed call as words that outlive its image and its handles. */
+struct kgi_failed {
+    struct kgi_call call;
+    const char *kernel;             /* mangled; NULL where it is not known */
+    const char *library, *built_by; /* as in struct kgi_image; both NULL likewise */
+};
+
 /* ---- image.c: images, handles, names ---------------------------------------------------------------- */
 
 struct kgi_image {
@@ -138,11 +145,9 @@ void kgi_failure(const struct kgi_call *call, const struct kgi_kernel *kernel);
 /* A runtime whose calls cannot be seen has failed somewhere below: only the stack tells where. */
 void kgi_failure_on_stack(void);
 /* The launch failed, and its thread went on without asking; or the process ends that way. */
-void kgi_failure_unchecked(const struct kgi_call *call, const struct kgi_kernel *kernel,
-                           bool at_exit);
+void kgi_failure_unchecked(const struct kgi_failed *failed, bool at_exit);
 /* An error from an earlier call was returned by a later, innocent one. */
-void kgi_failure_surfaced(const char *api, const struct kgi_call *call,
-                          const struct kgi_kernel *kernel);
+void kgi_failure_surfaced(const char *api, const struct kgi_failed *earlier);
 /* A result came back that kernels run into which work on what an earlier one should have written; says
  * so where such an earlier one failed unchecked. api: NULL where only its text was asked for. */
 void kgi_failure_follows(const char *api, int result);
@@ -155,8 +160,8 @@ void kgi_module(struct kgi_image *image, bool coming);
 /* This thread's failure with this result was diagnosed as the kernel's, or its image's; NULL: as nobody's
  * fault. */
 void kgi_error_caused(int result, const struct kgi_kernel *kernel);
-/* The kernel's failure was never checked. Whether a result is what kernels come to after such a one. */
-void kgi_error_unchecked(const struct kgi_kernel *kernel);
+/* The failure was never checked. Whether a result is what kernels come to after such a one. */
+void kgi_error_unchecked(const struct kgi_failed *failed);
 bool kgi_error_is_consequence(int result);
 /* plain, the CUDA library's own text for a result, or one that starts with it and names the offender;
  * lives for ever. Takes no lock but for the first use of a text. */
@@ -211,7 +216,7 @@ void kgi_thread_launched(void); /* a later launch by this thread succeeded */
 /* The thread asked for its last error, or for an error's text. */
 void kgi_thread_checked(const char *api, int result);
 /* Every failure nobody has asked about yet; at process end. */
-void kgi_thread_each_open(void (*each)(const struct kgi_call *, const struct kgi_kernel *));
+void kgi_thread_each_open(void (*each)(const struct kgi_failed *));
 
 /* A driver call failed inside a runtime call on this thread: kept until the runtime call returns. */
 void kgi_inner_set(const struct kgi_call *call, const struct kgi_kernel *kernel);
