@@ -117,6 +117,9 @@ void kgi_close(int fd);
  * than limit. No descriptor stays open. errno is kept. */
 struct kgi_bytes kgi_file_map(const char *path, size_t limit);
 void kgi_file_unmap(struct kgi_bytes file);
+/* The same file read into memory, from kgi_pages_get: size + 1 bytes, the last of them 0. For what is needed
+ * longer than a moment: a mapping ends in a SIGBUS where somebody writes the file anew. */
+struct kgi_bytes kgi_file_read(const char *path, size_t limit);
 
 /* ---- memory.c: memory that is not the program's malloc ----------------------------------------- */
 

@@ -63,3 +63,23 @@ void kgi_file_unmap(struct kgi_bytes file)
         munmap((void *)(uintptr_t)file.at, file.size);
     errno = saved;
 }
+
+struct kgi_bytes kgi_file_read(const char *path, size_t limit)
+{
+    int saved = errno, fd = kgi_open(path, O_RDONLY | O_NONBLOCK);
+    long size = fd >= 0 ? syscall(SYS_lseek, fd, 0L, SEEK_END) : 0, have = 0, n = 0;
+    uint8_t *at = size > 0 && (size_t)size <= limit ? kgi_pages_get((size_t)size + 1) : NULL;
+
+    while (at && have < size &&
+           ((n = syscall(SYS_pread64, fd, at + have, size - have, have)) > 0 ||
+            (n < 0 && errno == EINTR)))
+        have += n > 0 ? n : 0;
+    if (fd >= 0)
+        kgi_close(fd);
+    if (at && have < size) {
+        kgi_pages_put(at, (size_t)size + 1);
+        at = NULL;
+    }
+    errno = saved;
+    return (struct kgi_bytes){at, at ? (size_t)size : 0};
+}

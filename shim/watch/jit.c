@@ -136,14 +136,15 @@ static void free_record(struct kgi_jitted *j)
     kgi_pages_put(j, record_size(j->part_room));
 }
 
-/* What the driver may be given later must outlive the call. A file may be written anew meanwhile: it is
- * copied too, since a mapping of it could end in a SIGBUS. */
-static bool keep_original(struct kgi_jitted *j, const struct kgi_given *g)
+/* What the driver may be given later must outlive the call. A file's bytes are taken over. */
+static bool keep_original(struct kgi_jitted *j, struct kgi_given *g)
 {
     uint8_t *copy;
 
     j->original = g->bytes;
-    if (g->lasting)
+    j->copied = g->read;
+    g->read = false;
+    if (g->lasting || j->copied)
         return true;
     copy = kgi_pages_get(g->bytes.size + 1); /* a text ends in a NUL */
     if (!copy)
@@ -154,7 +155,7 @@ static bool keep_original(struct kgi_jitted *j, const struct kgi_given *g)
     return true;
 }
 
-static struct kgi_jitted *new_record(const struct kgi_given *g,
+static struct kgi_jitted *new_record(struct kgi_given *g,
                                      const struct kgi_jit_settings *settings)
 {
     struct kgi_host host;
@@ -290,7 +291,7 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
         understood(options, values, count, &preserved) &&
         kgi_jit_settings(jit, jit_values, jit_count, &settings) && kgi_machine() &&
         kgi_given_look(&g, image, file, caller)) {
-        g.lasting |= preserved && !file;
+        g.lasting |= preserved;
         j = new_record(&g, &settings);
         kgi_given_end(&g);
     }

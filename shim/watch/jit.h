@@ -70,7 +70,7 @@ void kgi_jit_return(void);
 struct kgi_given {
     struct kgi_bytes bytes;
     struct kgi_whose whose;
-    bool lasting, mapped; /* stays where it is; a file that is mapped for this */
+    bool lasting, read; /* stays where it is; a file that was read for this */
     bool forced;
 };
 

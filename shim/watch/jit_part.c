@@ -126,25 +126,21 @@ bool kgi_given_chosen(struct kgi_given *g)
 /* False for what is none of the JIT's business: nothing stays open then. */
 bool kgi_given_look(struct kgi_given *g, const void *image, const char *file, const void *caller)
 {
-    *g = (struct kgi_given){.mapped = file != NULL};
-    if (file)
-        g->bytes = kgi_file_map(file, KGI_INFLATE_MOST);
-    else
-        g->bytes = kgi_image_memory(image);
+    *g = (struct kgi_given){.read = file != NULL};
+    g->bytes = file ? kgi_file_read(file, KGI_INFLATE_MOST) : kgi_image_memory(image);
     if (!g->bytes.size)
         return false;
     name_it(g, g->bytes.at, file, caller);
     if (kgi_given_chosen(g))
         return true;
-    if (file)
-        kgi_file_unmap(g->bytes);
+    kgi_given_end(g);
     return false;
 }
 
 void kgi_given_end(const struct kgi_given *g)
 {
-    if (g->mapped)
-        kgi_file_unmap(g->bytes);
+    if (g->read)
+        kgi_pages_put((void *)(uintptr_t)g->bytes.at, g->bytes.size + 1);
 }
 
 void kgi_given_force(const struct kgi_given *g, struct kgi_host *host)

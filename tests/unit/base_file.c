@@ -39,6 +39,34 @@ static void maps(void **state)
     close(next);
 }
 
+/* What was read stays what it was. */
+static void reads(void **state)
+{
+    char name[] = "/tmp/kguard-file-XXXXXX";
+    int fd = mkstemp(name), next;
+    struct kgi_bytes file;
+
+    (void)state;
+    assert_int_equal(write(fd, "hello", 5), 5);
+    close(fd);
+    errno = 77;
+    file = kgi_file_read(name, 5);
+    assert_int_equal(truncate(name, 0), 0);
+    assert_int_equal(file.size, 5);
+    assert_memory_equal(file.at, "hello", 6);
+    kgi_pages_put((void *)(uintptr_t)file.at, file.size + 1);
+    assert_null(kgi_file_read(name, 5).at);
+    assert_int_equal(truncate(name, 6), 0);
+    assert_null(kgi_file_read(name, 5).at);
+    unlink(name);
+    assert_null(kgi_file_read(name, 5).at);
+    assert_null(kgi_file_read("/tmp", SIZE_MAX / 4).at);
+    assert_int_equal(errno, 77);
+    next = open("/dev/null", O_RDONLY);
+    assert_int_equal(next, fd);
+    close(next);
+}
+
 static void only_files(void **state)
 {
     char name[64];
@@ -82,7 +110,7 @@ static void above_stdio(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(maps),
+        cmocka_unit_test(maps), cmocka_unit_test(reads),
         cmocka_unit_test(only_files),
         cmocka_unit_test(above_stdio),
     };
