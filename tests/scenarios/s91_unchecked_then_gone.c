@@ -2,6 +2,7 @@
  * A plugin's launch fails unchecked; the plugin goes, another comes and launches: what is said of the failure
  * names the first.
  * run: KGUARD_LOG=warn
+ * unsanitized: TSan calls what a library registered for its end by atexit after that has been unmapped
  */
 #include <dlfcn.h>
 #include <stdio.h>
