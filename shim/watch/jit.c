@@ -47,7 +47,7 @@ struct kgi_jitted {
     _Atomic bool owed;       /* to the cache: used before anybody could compile it */
     bool ours;               /* what answers is an image of ours */
     bool empty;              /* behind the handle is no code, only a promise of it */
-    bool copied, leaving;
+    bool copied;
     struct kgi_bytes original; /* lies in a loaded object, or is a copy */
     struct kgi_bytes given;    /* a fatbin made for GPUs that differ; else empty */
     struct kgi_jit_settings settings;
@@ -326,19 +326,40 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
     return later && j->empty;
 }
 
+/* Where its handles lead: to it, or nowhere. */
+static void lead(const struct kgi_jitted *j, const struct kgi_jitted *to)
+{
+    kgi_lock(&lock);
+    kgi_map_set(&by_library, (uintptr_t)j->handle, (uintptr_t)to);
+    kgi_map_set(&by_second, (uintptr_t)j->second, (uintptr_t)to);
+    kgi_map_set(&by_second, (uintptr_t)j->refused, (uintptr_t)to);
+    kgi_unlock(&lock);
+}
+
+static void unload_second(CUlibrary second)
+{
+    if (!second)
+        return;
+    kgi_handle_drop(second);
+    kgi_jit_driver.LibraryUnload(second);
+}
+
 void kgi_jit_done(struct kgi_jitted *j, CUresult result)
 {
     int saved = errno;
+    bool loads = j->slot != NULL;
 
-    if (!result && j->slot) {
+    if (loads && !result) {
         j->handle = *j->slot;
         j->slot = NULL;
-        kgi_lock(&lock);
-        kgi_map_set(&by_library, (uintptr_t)j->handle, (uintptr_t)j);
-        kgi_unlock(&lock);
-    } else if (!result || !j->leaving) {
+        lead(j, j);
+    } else if (!loads && result) {
+        lead(j, j); /* the driver still has it, and with it our memory */
+    } else {
+        unload_second(j->second);
+        unload_second(j->refused);
         free_record(j);
-    } /* else the driver still has the library, and with it our memory */
+    }
     errno = saved;
 }
 
@@ -554,29 +575,11 @@ CUlibrary kgi_jit_known(CUlibrary library)
     return j ? j->handle : library;
 }
 
-static void forget_second(CUlibrary second)
-{
-    if (!second)
-        return;
-    kgi_handle_drop(second);
-    kgi_jit_driver.LibraryUnload(second);
-}
-
 struct kgi_jitted *kgi_jit_unload(CUlibrary library)
 {
     struct kgi_jitted *j = record_of(library);
 
-    if (!j)
-        return NULL;
-    j->leaving = true;
-    kgi_lock(&lock);
-    kgi_map_set(&by_library, (uintptr_t)library, 0);
-    if (j->second)
-        kgi_map_set(&by_second, (uintptr_t)j->second, 0);
-    if (j->refused)
-        kgi_map_set(&by_second, (uintptr_t)j->refused, 0);
-    kgi_unlock(&lock);
-    forget_second(j->second);
-    forget_second(j->refused);
+    if (j)
+        lead(j, NULL);
     return j;
 }
