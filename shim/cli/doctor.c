@@ -542,6 +542,8 @@ static const struct variable {
     {"CUDA_MODULE_LOADING", NULL, NULL},
     {"CUDA_FORCE_PTX_JIT", NULL, "the driver ignores all SASS: libraries without PTX fail [KG203]"},
     {"CUDA_DISABLE_PTX_JIT", NULL, "libraries that hold only PTX for the GPU fail [KG203]"},
+    {"CUDA_FORCE_JIT", NULL, "the driver ignores all SASS: libraries without PTX fail [KG203]"},
+    {"CUDA_DISABLE_JIT", NULL, "libraries that hold only PTX for the GPU fail [KG203]"},
     {"CUDA_LAUNCH_BLOCKING", NULL, NULL},
     {"CUDA_CACHE_PATH", NULL, NULL},
     {"CUDA_CACHE_MAXSIZE", NULL, NULL},

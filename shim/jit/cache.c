@@ -236,7 +236,7 @@ static bool loadable(struct kgi_bytes image, const struct kgi_host *host)
 
     if (kgi_image_codes(image, &code, 1, &count, NULL) != 0 || count != 1 || code.kind != KGI_CUBIN)
         return false;
-    as_cubin.jit_forced = false;
+    as_cubin.jit_forced = NULL;
     kgi_judge(&code, 1, &as_cubin, &verdict);
     return verdict.answer == KGI_NATIVE || verdict.answer == KGI_FAMILY;
 }

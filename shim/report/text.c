@@ -183,13 +183,13 @@ static void need_code(struct kgi_text *out, const struct kgi_diagnosis *d)
     char gpu[24];
 
     if (is_hidden(d)) {
-        kgi_text_add(out, "CUDA_FORCE_PTX_JIT unset, or PTX up to %s",
+        kgi_text_add(out, "%s unset, or PTX up to %s", d->host.jit_forced,
                      kgi_target_name(d->host.gpu, "compute_", gpu, sizeof gpu));
         return;
     }
     kgi_text_add(out, "%s SASS", kgi_target_name(d->host.gpu, "sm_", gpu, sizeof gpu));
     if (d->host.jit_forbidden)
-        kgi_text_add(out, " (CUDA_DISABLE_PTX_JIT=1 forbids PTX)");
+        kgi_text_add(out, " (%s=1 forbids PTX)", d->host.jit_forbidden);
     else
         kgi_text_add(out, ", or PTX up to %s",
                      kgi_target_name(d->host.gpu, "compute_", gpu, sizeof gpu));
@@ -282,8 +282,10 @@ static bool add_need(struct kgi_text *out, const struct kgi_diagnosis *d)
         need_newer_ptx(out, d, c);
         return true;
     case KG105_NO_JIT:
-        kgi_text_add(out, d->host.jit_forbidden ? "CUDA_DISABLE_PTX_JIT unset"
-                                                : "the driver's JIT, libnvidia-ptxjitcompiler.so");
+        if (d->host.jit_forbidden)
+            kgi_text_add(out, "%s unset", d->host.jit_forbidden);
+        else
+            kgi_text_add(out, "the driver's JIT, libnvidia-ptxjitcompiler.so");
         return true;
     case KG108_NEEDS_LINK:
         kgi_text_add(out, "a device link (nvcc -dlink); what it holds is not executable");
@@ -486,7 +488,8 @@ static void add_outlook(struct kgi_text *out, const struct kgi_diagnosis *d)
                      code_name(c, name, sizeof name), target);
         add_size(out, c->size);
     } else if (is_hidden(d))
-        kgi_text_add(out, "; CUDA_FORCE_PTX_JIT hides that SASS, and no PTX is left for %s", target);
+        kgi_text_add(out, "; %s hides that SASS, and no PTX is left for %s", d->host.jit_forced,
+                     target);
     else if (d->reason == KG101_NO_CODE)
         kgi_text_add(out, "; no SASS for %s, and no PTX it can use", target);
     else if (d->reason && title)

@@ -640,6 +640,13 @@ static void add_driver(struct line *line, const struct facts *f)
         add_cuda(line, f);
 }
 
+static void add_variable(struct line *line, const struct facts *f)
+{
+    const char *forced = f->host->jit_forced, *forbidden = f->host->jit_forbidden;
+
+    add(line, f->verdict->reason == KG105_NO_JIT && forbidden ? forbidden : forced ? forced : "");
+}
+
 static const struct place {
     const char *name;
     void (*add)(struct line *line, const struct facts *f);
@@ -662,6 +669,7 @@ static const struct place {
     {"isa}", add_isa},
     {"cuda}", add_cuda},
     {"driver}", add_driver},
+    {"variable}", add_variable},
 };
 
 /* The place that text starts with, or NULL. */

@@ -92,7 +92,8 @@ static const struct reason {
     {KG203_JIT_VARIABLE, "CUDA_FORCE_PTX_JIT or CUDA_DISABLE_PTX_JIT is set",
      "These variables are for tests. CUDA_FORCE_PTX_JIT=1 makes the driver ignore all SASS, so "
      "that\n"
-     "libraries without PTX fail; CUDA_DISABLE_PTX_JIT=1 makes those without SASS fail."},
+     "libraries without PTX fail; CUDA_DISABLE_PTX_JIT=1 makes those without SASS fail.\n"
+     "CUDA_FORCE_JIT and CUDA_DISABLE_JIT do the same."},
     {KG204_UNCHECKED, "a failure the caller did not check",
      "A CUDA call failed and the program went on without looking at the result. What the kernel\n"
      "should have written was not written: results computed since may be wrong, and a later, "

@@ -53,7 +53,7 @@ enum kgi_reason {
     KG110_COMPILER = 110,      /* a compiler used at run time that cannot make code for this GPU */
     KG201_WILL_JIT = 201,
     KG202_CACHE_LOST = 202,
-    KG203_JIT_VARIABLE = 203,  /* CUDA_FORCE_PTX_JIT / CUDA_DISABLE_PTX_JIT set */
+    KG203_JIT_VARIABLE = 203,  /* CUDA_FORCE_PTX_JIT / CUDA_DISABLE_PTX_JIT, or one like it, set */
     KG204_UNCHECKED = 204,     /* a failure the caller did not check */
 };
 
@@ -66,8 +66,8 @@ struct kgi_host {
     int cuda_version;        /* cuDriverGetVersion: 12080 = CUDA 12.8 */
     int driver;              /* driver branch: 570 of 570.26; counts where cuda_version is 0, since
                                 with a forward-compatibility package only the latter is true */
-    bool jit_forbidden;      /* CUDA_DISABLE_PTX_JIT=1 */
-    bool jit_forced;         /* CUDA_FORCE_PTX_JIT=1: cubins are not considered */
+    const char *jit_forbidden; /* the variable that forbids it, CUDA_DISABLE_PTX_JIT; NULL: none */
+    const char *jit_forced;    /* likewise CUDA_FORCE_PTX_JIT: cubins are not considered */
 };
 
 struct kgi_verdict {

@@ -66,11 +66,12 @@ static bool ask_device(const struct driver *d, int ordinal, struct kgi_device *o
     return true;
 }
 
-static bool is_set(const char *variable)
+/* Which of two variables that mean the same (recorded, driver 580) is set, or NULL. */
+static const char *set_one(const char *a, const char *b)
 {
-    const char *value = getenv(variable);
+    const char *value_a = getenv(a), *value_b = getenv(b);
 
-    return value && atoi(value) != 0;
+    return value_a && atoi(value_a) ? a : value_b && atoi(value_b) ? b : NULL;
 }
 
 static struct kgi_machine *ask(void)
@@ -94,8 +95,8 @@ static struct kgi_machine *ask(void)
     d.DriverGetVersion(&m->host.cuda_version);
     driver_version(&lib, m);
     m->host.gpu = m->device[0].gpu;
-    m->host.jit_forced = is_set("CUDA_FORCE_PTX_JIT");
-    m->host.jit_forbidden = is_set("CUDA_DISABLE_PTX_JIT");
+    m->host.jit_forced = set_one("CUDA_FORCE_PTX_JIT", "CUDA_FORCE_JIT");
+    m->host.jit_forbidden = set_one("CUDA_DISABLE_PTX_JIT", "CUDA_DISABLE_JIT");
     return m;
 }
 

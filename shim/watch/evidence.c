@@ -147,13 +147,15 @@ static bool torch_is_fine(const struct kgi_diagnosis *d)
 
 /* ---- settings of the driver's, for tests, that make programs fail (KG203) --------------------------------- */
 
-static void tell_variable(const char *message)
+static void tell_variable(const char *variable, const char *what)
 {
+    KGI_TEXT(message, 256);
     struct kgi_diagnosis d = {.event = KGI_EVENT_FOLLOWUP,
                               .reason = KG203_JIT_VARIABLE,
                               .ordinal = -1,
-                              .message = message};
+                              .message = message.at};
 
+    kgi_text_add(&message, "%s is set: the driver %s; unset it, it is for tests", variable, what);
     kgi_tell(&d);
 }
 
@@ -162,11 +164,10 @@ void kgi_evidence_variables(void)
     const struct kgi_machine *m = kgi_log_enabled(KGI_WARN) ? kgi_machine() : NULL;
 
     if (m && m->host.jit_forced)
-        tell_variable("CUDA_FORCE_PTX_JIT is set: the driver ignores all SASS, compiles what has PTX, and "
-                      "refuses every library that has none; unset it, it is for tests");
+        tell_variable(m->host.jit_forced,
+                      "ignores all SASS, compiles what has PTX, and refuses every library that has none");
     if (m && m->host.jit_forbidden)
-        tell_variable("CUDA_DISABLE_PTX_JIT is set: the driver refuses every library without SASS for this "
-                      "GPU; unset it, it is for tests");
+        tell_variable(m->host.jit_forbidden, "refuses every library without SASS for this GPU");
 }
 
 void kgi_evidence_find(struct kgi_diagnosis *d, struct kgi_evidence *e)

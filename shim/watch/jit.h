@@ -22,9 +22,9 @@ extern struct kgi_jit_counts {
     _Atomic uint64_t spent_ms, saved_ms;
 } kgi_jit_counts;
 
-/* Before the wait. why: "has no SASS for". */
+/* Before the wait. by: who compiles. */
 void kgi_tell_compile(const struct kgi_whose *w, const struct kgi_source *s,
-                      const struct kgi_host *host, int ordinal, const char *why, const char *by);
+                      const struct kgi_host *host, int ordinal, const char *by);
 /* Around it: a sign of life on a terminal. ms: what it took. */
 long kgi_tell_waiting(const struct kgi_source *s);
 void kgi_tell_waited(long child, uint32_t ms);

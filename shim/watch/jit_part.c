@@ -145,7 +145,8 @@ void kgi_given_end(const struct kgi_given *g)
 
 void kgi_given_force(const struct kgi_given *g, struct kgi_host *host)
 {
-    host->jit_forced |= g->forced;
+    if (g->forced)
+        host->jit_forced = "KGUARD_JIT_ONLY";
 }
 
 /* What is compiled of it for this host, if anything; PTX that is too new only where a ptxas is
@@ -164,21 +165,6 @@ bool kgi_given_source(const struct kgi_given *g, const struct kgi_host *host,
 bool kgi_given_worth(const struct kgi_given *g, const struct kgi_source *s)
 {
     return kgi_cache_default()->user || g->forced || s->too_new;
-}
-
-static const char *const why_not_native = "has no SASS for";
-static const char *const why_too_new = "holds PTX newer than the driver reads, and no SASS for";
-static const char *const why_forced = "is named by KGUARD_JIT_ONLY, so its SASS is passed over for";
-
-static const char *const why_variable = "is to pass over its SASS, by CUDA_FORCE_PTX_JIT, for";
-
-static const char *why_of(const struct kgi_source *s, const struct kgi_host *host)
-{
-    const struct kgi_options *o = kgi_options();
-
-    if (s->too_new || !host->jit_forced)
-        return s->too_new ? why_too_new : why_not_native;
-    return o->jit == KGI_JIT_FORCE && o->jit_only[0] ? why_forced : why_variable;
 }
 
 /* ---- one part: from the cache, or compiled
@@ -239,14 +225,14 @@ static bool is_readable(const struct kgi_part *p, const struct kgi_host *host)
 }
 
 static bool compile(struct kgi_part *p, const struct kgi_whose *w, const struct kgi_host *host,
-                    const char *why, bool by_ptxas)
+                    bool by_ptxas)
 {
     int stored = 0;
     long child;
     bool known;
 
     if (can_compile(p, host, by_ptxas, &known)) {
-        kgi_tell_compile(w, &p->source, host, p->ordinal, why,
+        kgi_tell_compile(w, &p->source, host, p->ordinal,
                          by_ptxas ? kgi_options()->ptxas : "the driver's JIT");
         child = kgi_tell_waiting(&p->source);
         if (by_ptxas)
@@ -273,15 +259,14 @@ static bool compile(struct kgi_part *p, const struct kgi_whose *w, const struct 
     return p->made.cubin.at != NULL;
 }
 
-static bool make(struct kgi_part *p, const struct kgi_whose *w, const struct kgi_host *host,
-                 const char *why)
+static bool make(struct kgi_part *p, const struct kgi_whose *w, const struct kgi_host *host)
 {
-    bool by_ptxas = kgi_options()->ptxas[0], made = compile(p, w, host, why, by_ptxas);
+    bool by_ptxas = kgi_options()->ptxas[0], made = compile(p, w, host, by_ptxas);
     struct kgi_host current;
     int ordinal;
 
     if (!made && by_ptxas && !p->source.too_new && kgi_jit_current(&current, &ordinal))
-        made = compile(p, w, host, why, false);
+        made = compile(p, w, host, false);
     if (made)
         atomic_fetch_add_explicit(&kgi_jit_counts.spent_ms, p->made.cost_ms, memory_order_relaxed);
     atomic_fetch_add_explicit(made ? &kgi_jit_counts.compiled : &kgi_jit_counts.failed, 1,
@@ -299,7 +284,7 @@ bool kgi_part_obtain(struct kgi_part *p, const struct kgi_whose *w, const struct
     if (have)
         kgi_tell_hit(w, p, host);
     else
-        have = make(p, w, host, why_of(&p->source, host));
+        have = make(p, w, host);
     if (held)
         kgi_cache_release(&claim);
     return have;

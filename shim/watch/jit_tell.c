@@ -94,8 +94,19 @@ static void add_variables(struct kgi_text *t)
         kgi_text_add(t, "; CUDA_CACHE_DISABLE turns off the driver's cache, not this one");
 }
 
+/* Why it is compiled. */
+static void add_why(struct kgi_text *t, const struct kgi_source *s, const struct kgi_host *host)
+{
+    if (s->too_new)
+        kgi_text_add(t, "holds PTX newer than the driver reads, and no SASS for");
+    else if (host->jit_forced)
+        kgi_text_add(t, "is to pass over its SASS, by %s, for", host->jit_forced);
+    else
+        kgi_text_add(t, "has no SASS for");
+}
+
 void kgi_tell_compile(const struct kgi_whose *w, const struct kgi_source *s,
-                      const struct kgi_host *host, int ordinal, const char *why, const char *by)
+                      const struct kgi_host *host, int ordinal, const char *by)
 {
     char ptx[24], sm[24];
     KGI_TEXT(t, 1024);
@@ -105,7 +116,9 @@ void kgi_tell_compile(const struct kgi_whose *w, const struct kgi_source *s,
     kgi_target_name(s->code.target, "compute_", ptx, sizeof ptx);
     kgi_target_name(s->target, "sm_", sm, sizeof sm);
     add_name(&t, w);
-    kgi_text_add(&t, " %s %s; its %s PTX (", why, sm, ptx);
+    kgi_text_add(&t, " ");
+    add_why(&t, s, host);
+    kgi_text_add(&t, " %s; its %s PTX (", sm, ptx);
     add_size(&t, s->code.size);
     kgi_text_add(&t, ") is now compiled by ");
     kgi_text_add_safe(&t, by);

@@ -174,7 +174,7 @@ struct kgi_evidence {
 };
 /* Adds found, help and torch_fine to d, where there is anything; the words stand in e. */
 void kgi_evidence_find(struct kgi_diagnosis *d, struct kgi_evidence *e);
-/* One line where CUDA_FORCE_PTX_JIT or CUDA_DISABLE_PTX_JIT is set. */
+/* One line where CUDA_FORCE_PTX_JIT or CUDA_DISABLE_PTX_JIT, or one like it, is set. */
 void kgi_evidence_variables(void);
 
 /* ---- triton.c: a compiler that does not know the GPU --------------------------------------------------- */

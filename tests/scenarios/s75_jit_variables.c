@@ -7,6 +7,8 @@
  * run: CUDA_FORCE_PTX_JIT=1 KGUARD_LOG_FORMAT=json
  * run: CUDA_FORCE_PTX_JIT=1 KGUARD_LOG=error
  * run: CUDA_FORCE_PTX_JIT=1 load
+ * run: CUDA_FORCE_JIT=1 load
+ * run: CUDA_DISABLE_JIT=1
  */
 #include "direct.h"
 

@@ -87,7 +87,7 @@ static void forced(void **state)
 
     (void)state;
     assert_int_equal(kgi_source_of(image, &host, &none, &s, &verdict), -ENOENT);
-    host.jit_forced = true;
+    host.jit_forced = "CUDA_FORCE_PTX_JIT";
     assert_int_equal(kgi_source_of(image, &host, &none, &s, &verdict), 0);
 }
 

@@ -280,8 +280,8 @@ static void test_other_reasons(void **state)
     struct image image;
 
     (void)state;
-    forbidden.jit_forbidden = true;
-    forced.jit_forced = true;
+    forbidden.jit_forbidden = "CUDA_DISABLE_PTX_JIT";
+    forced.jit_forced = "CUDA_FORCE_PTX_JIT";
 
     image = ptx(80, 9, 1);
     assert_string_equal(advise(lib, &image, h200, 0),
@@ -450,7 +450,7 @@ static void test_every_line(void **state)
             for (size_t r = 0; r < COUNT(reasons) * 16; r++) {
                 struct kgi_host host = {.gpu = {gpus[g], 0},
                                         .cuda_version = r & 1 ? 12000 : 13000,
-                                        .jit_forbidden = r & 2};
+                                        .jit_forbidden = r & 2 ? "CUDA_DISABLE_PTX_JIT" : NULL};
                 struct kgi_verdict v = {KGI_NONE, reasons[r / 16], r & 8 ? 0 : -1,
                                         r & 4 ? 13030 : 12040};
                 code.kind = r & 1 ? KGI_CUBIN : KGI_PTX;

@@ -18,8 +18,9 @@
 #define RECORDED "tests/recorded/driver-580.tsv"
 #define NOT_DONE (-1)
 
-enum mode { PLAIN, FORCE, FORBID, MODES };
-static const char *const mode_names[] = {"lazy", "force_ptx_jit", "disable_ptx_jit"};
+enum mode { PLAIN, FORCE, FORBID, FORCE_ALL, FORBID_ALL, MODES };
+static const char *const mode_names[] = {"lazy", "force_ptx_jit", "disable_ptx_jit", "force_jit",
+                                         "disable_jit"};
 
 /* What the driver said of one image under one environment. */
 struct answer {
@@ -228,8 +229,8 @@ static size_t compare(enum mode mode)
     struct kgi_host host = {.gpu = {90, 0},
                             .cuda_version = 13000,
                             .driver = 580,
-                            .jit_forced = mode == FORCE,
-                            .jit_forbidden = mode == FORBID};
+                            .jit_forced = mode == FORCE || mode == FORCE_ALL ? "forced" : NULL,
+                            .jit_forbidden = mode == FORBID || mode == FORBID_ALL ? "forbidden" : NULL};
     static struct image image;
     size_t compared = 0, wrong = 0;
 
@@ -265,12 +266,14 @@ static void test_jit_forced(void **state)
 {
     (void)state;
     assert_in_range(compare(FORCE), 130, 1000);
+    assert_in_range(compare(FORCE_ALL), 6, 1000);
 }
 
 static void test_jit_forbidden(void **state)
 {
     (void)state;
     assert_in_range(compare(FORBID), 130, 1000);
+    assert_in_range(compare(FORBID_ALL), 6, 1000);
 }
 
 /* What this reader calls broken, the driver does not run either. */

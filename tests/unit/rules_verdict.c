@@ -312,8 +312,8 @@ static void try(const struct trial *t)
     size_t n = codes_of(t->codes, codes, COUNT(codes));
     struct kgi_host host = {.gpu = {(uint16_t)t->gpu, 0},
                             .cuda_version = t->cuda,
-                            .jit_forced = t->jit & FORCE,
-                            .jit_forbidden = t->jit & FORBID};
+                            .jit_forced = t->jit & FORCE ? "forced" : NULL,
+                            .jit_forbidden = t->jit & FORBID ? "forbidden" : NULL};
     struct kgi_verdict v;
 
     memset(&v, 0x5a, sizeof v);
@@ -560,8 +560,8 @@ static void test_noise(void **state)
             /* A few values often, so that fits happen. */
             ((uint8_t *)codes)[i] = seed >> 28 < 10 ? (seed >> 24) & 3 : (uint8_t)(seed >> 16);
         }
-        host = (struct kgi_host){
-            {(uint16_t)(seed >> 16), 0}, (int)seed, (int)(seed >> 8), seed & 1, seed & 2};
+        host = (struct kgi_host){{(uint16_t)(seed >> 16), 0}, (int)seed, (int)(seed >> 8),
+                                 seed & 1 ? "forbidden" : NULL, seed & 2 ? "forced" : NULL};
         kgi_judge(codes, COUNT(codes), &host, &v);
         assert_in_range(v.answer, KGI_NATIVE, KGI_NO_CUDA);
         assert_true(v.chosen < (int)COUNT(codes));
