@@ -14,12 +14,13 @@ ARCH := $(or $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1),$(shell uname
 Q := $(if $(V),,@)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Werror
-# No stack protector and no _FORTIFY_SOURCE: their symbols (__stack_chk_fail through %fs on musl,
-# __*_chk) are what keeps a library from loading everywhere.
 CFLAGS ?= -O2 -g
-KG_CFLAGS := -std=gnu11 $(WARN) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
+# Whatever a distribution's CFLAGS say: no stack protector and no _FORTIFY_SOURCE, whose symbols
+# (__stack_chk_fail through %fs on musl, __*_chk) are what keeps a library from loading everywhere;
+# no LTO, which loses what only the assembler sees.
+KG_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-lto \
              -fno-stack-protector -U_FORTIFY_SOURCE -D_GNU_SOURCE -fno-math-errno \
-             -fasynchronous-unwind-tables -ffile-prefix-map=$(CURDIR)=. -Iinclude -Ishim -MMD -MP
+             -fasynchronous-unwind-tables '-ffile-prefix-map=$(CURDIR)=.' -Iinclude -Ishim -MMD -MP
 SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
 # -nostdlib leaves out their runtimes too.
 SAN_LIBS := $(if $(findstring address,$(SAN)),-lasan) $(if $(findstring undefined,$(SAN)),-lubsan) \
@@ -46,11 +47,11 @@ all: $(OBJDIR)/libkguard.so $(OBJDIR)/kguard $(OBJDIR)/libkguard.a
 $(OBJDIR)/%.o: %.c | deps
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC    $<")
-	$(Q)$(CC) $(KG_CFLAGS) $(CFLAGS) $(SAN_FLAGS) -c $< -o $@
+	$(Q)$(CC) $(WARN) $(CFLAGS) $(KG_CFLAGS) $(SAN_FLAGS) -c $< -o $@
 
 $(OBJDIR)/%.o: %.S | deps
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(KG_CFLAGS) $(CFLAGS) -c $< -o $@
+	$(Q)$(CC) $(CFLAGS) $(KG_CFLAGS) -c $< -o $@
 
 # The export list comes from doors.def, as everything else about the doors does.
 $(OBJDIR)/libkguard.map: shim/doors/doors.def shim/doors/map.c.in | deps

@@ -104,5 +104,5 @@ demo:
 	@.ci/deps demo
 	@$(MAKE) --no-print-directory $(OBJDIR)/libkguard.so fake
 	@echo 'LD_PRELOAD=$$PWD/$(OBJDIR)/libkguard.so python3 examples/run.py'
-	@KG_FAKE=$(abspath $(OBJDIR))/fake LD_PRELOAD=$(abspath $(OBJDIR))/libkguard.so \
+	@KG_FAKE=$(OBJDIR)/fake LD_PRELOAD=$(OBJDIR)/libkguard.so \
 	    python3 examples/run.py; test $$? = 1

@@ -32,7 +32,7 @@ struct report {
     size_t seen_count;
 };
 
-static char *print(const char *format, va_list arguments)
+__attribute__((format(printf, 1, 0))) static char *print(const char *format, va_list arguments)
 {
     char *text = NULL;
 

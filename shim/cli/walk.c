@@ -34,8 +34,9 @@ char *kgi_format(const char *format, ...)
     return length < 0 ? NULL : text;
 }
 
-static void tell(void (*callback)(void *, const char *, const char *), void *context,
-                 const char *path, const char *format, va_list list)
+__attribute__((format(printf, 4, 0))) static void
+tell(void (*callback)(void *, const char *, const char *), void *context, const char *path,
+     const char *format, va_list list)
 {
     char text[1024];
 

@@ -120,7 +120,7 @@ static void own_state(void)
         said.seen_count = 0;
         said.reports = said.lines = 0;
         said.first = NULL;
-        said.quick = (struct kgi_map){0};
+        memset(&said.quick, 0, sizeof said.quick);
     }
     said.pid = pid;
 }

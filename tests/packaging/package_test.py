@@ -73,6 +73,20 @@ def test_install(folder):
     make("uninstall", *where)
 
 
+def test_anywhere_with_any_flags(folder):
+    """In a folder of any name, and what a distribution puts into CFLAGS leaves the library's imports alone."""
+    place = os.path.join(folder, "a b:\u00e9")
+    os.mkdir(place)
+    for name in (".ci", "Makefile", "include", "packaging", "shim", "tests"):
+        os.symlink(os.path.join(ROOT, name), os.path.join(place, name))
+    text = "build/shim/report/text.o"
+    flags = "-O2 -D_FORTIFY_SOURCE=3 -fstack-protector-all" + (" -flto" if "gcc" in CC else "")
+    run("make", "-C", place, f"CC={CC}", f"CFLAGS={flags}", text)
+    imports = run("nm", "--undefined-only", os.path.join(place, text))
+    assert "kgi_text_add" in imports and "_chk" not in imports, imports
+    assert ".gnu.lto" not in run("readelf", "-SW", os.path.join(place, text))
+
+
 def test_wheel(folder):
     path = os.path.join(ROOT, make("wheel").split()[-1])
     with open(path, "rb") as wheel:
