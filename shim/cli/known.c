@@ -206,8 +206,7 @@ const struct kgi_known kgi_known[] = {
     {.number = 209,
      .title = "no kernel image is available for execution on the device",
      .names = "cudaErrorNoKernelImageForDevice, CUDA_ERROR_NO_BINARY_FOR_GPU",
-     .texts = "no kernel image is "
-              "available|cudaerrornokernelimagefordevice|cuda_error_no_binary_for_gpu",
+     .texts = "no kernel image|cudaerrornokernelimagefordevice|cuda_error_no_binary_for_gpu",
      .means = "A kernel was to run, and the library that holds it has neither machine code for "
               "this GPU nor PTX that the driver may compile for it.",
      .guilty = "One library, often an extension built for other GPUs, and not the line that "

@@ -80,6 +80,7 @@ The current PyTorch install supports CUDA capabilities sm_50 sm_60 sm_70 sm_75 s
     ("CUDA driver version is insufficient for CUDA runtime version", ["CUDA error 35"]),
     ("Error 804: forward compatibility was attempted on non supported HW", ["CUDA error 804"]),
     ("ggml: CUDA error 209 in function x", ["CUDA error 209"]),
+    ("no kernel image", ["CUDA error 209"]),
     ("kguard[42]: error[KG103]: kernel k has PTX newer than the driver", ["KG103"]),
 ]
 UNKNOWN = ["ZeroDivisionError: division by zero", "error 1234", "errors: none", "KG999", "999", "kg",
