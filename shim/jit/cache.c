@@ -397,8 +397,10 @@ static int store_in(const struct kgi_cache *cache, int tier, int shard, const ch
 {
     uint64_t room = kgi_place_room(shard);
     struct kgi_place_new file;
-    int result = room < size ? kgi_cache_trim(cache, tier, 0, size - room) : 0;
+    int result = 0;
 
+    if (room < size) /* a tree made for others is whole, or an error */
+        result = cache->is_public ? -ENOSPC : kgi_cache_trim(cache, tier, 0, size - room);
     if (result == 0)
         result = kgi_place_write(cache, shard, parts, count, &file);
     if (result != 0)

@@ -163,6 +163,8 @@ int kgi_cache_get(const struct kgi_cache *cache, const struct kgi_cache_key *key
                   struct kgi_cache_hit *out);
 void kgi_cache_free(struct kgi_cache_hit *hit);
 
+/* Whether an entry can be written: makes the user tier where it is missing. */
+bool kgi_cache_keeps(const struct kgi_cache *cache);
 /* Stores a cubin that compiler `by` made in cost_ms (0 = not told; a reproducible tree wants 0). It is
  * synced to the disk unless it took less than half a second to make.
  * 0; -EINVAL when image is no cubin of key's target; -EFBIG when larger than the bound; -ENOSPC; or

@@ -168,6 +168,15 @@ int kgi_place_tier(const struct kgi_cache *cache, const char *path, bool shared,
     return open_directory(cache, AT_FDCWD, path, shared, make);
 }
 
+bool kgi_cache_keeps(const struct kgi_cache *cache)
+{
+    int tier = cache->user ? kgi_place_tier(cache, cache->user, false, true) : -ENOENT;
+    bool keeps = tier >= 0 && SYS3(SYS_faccessat, tier, ".", W_OK) == 0;
+
+    kgi_place_close(tier);
+    return keeps;
+}
+
 int kgi_place_shard(const struct kgi_cache *cache, int tier, uint8_t first, bool shared, bool make)
 {
     const char *hex = "0123456789abcdef";

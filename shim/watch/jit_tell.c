@@ -74,14 +74,16 @@ static bool is_worth_a_line(const struct kgi_whose *w, enum line line)
 
 static void add_place(struct kgi_text *t)
 {
-    const char *user = kgi_cache_default()->user, *risk = user ? kgi_place_risk(user) : NULL;
+    const struct kgi_cache *cache = kgi_cache_default();
+    bool keeps = kgi_cache_keeps(cache); /* makes it, so that its file system is known */
+    const char *risk = keeps ? kgi_place_risk(cache->user) : NULL;
 
-    if (user) {
-        kgi_text_add(t, "kept in ");
-        kgi_text_add_safe(t, user);
-    } else {
-        kgi_text_add(t, "not kept, since there is no place for a cache; set KGUARD_CACHE_DIR");
-    }
+    if (!cache->user)
+        kgi_text_add(t, "; not kept, since there is no place for a cache; set KGUARD_CACHE_DIR");
+    else
+        kgi_text_add(t, keeps ? ", once; kept in " : "; not kept, since this user cannot write to ");
+    if (cache->user)
+        kgi_text_add_safe(t, cache->user);
     if (risk)
         kgi_text_add(t, " (%s)", risk);
 }
@@ -122,7 +124,7 @@ void kgi_tell_compile(const struct kgi_whose *w, const struct kgi_source *s,
     add_size(&t, s->code.size);
     kgi_text_add(&t, ") is now compiled by ");
     kgi_text_add_safe(&t, by);
-    kgi_text_add(&t, ", which can take minutes, once; ");
+    kgi_text_add(&t, ", which can take minutes");
     add_place(&t);
     add_variables(&t);
     tell("compile", KG201_WILL_JIT, w, host, ordinal, t.at);

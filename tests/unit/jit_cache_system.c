@@ -247,6 +247,25 @@ static int fill_a_small_disk(void)
     return 0;
 }
 
+/* A tree that was made for others loses nothing to what comes after. */
+static int fill_a_tree_for_others(void)
+{
+    struct kgi_cache tree = cache;
+    int stored = 0;
+
+    tree.is_public = true;
+    EXPECT(mount_at("size=1m,mode=755"));
+    for (unsigned i = 0; i < 600; i++) {
+        struct kgi_cache_key k = key_of(i);
+        int result = put_small(&tree, &k);
+
+        EXPECT(result == 0 || result == -ENOSPC);
+        stored += result == 0;
+    }
+    EXPECT(stored > 100 && stored < 600 && all_good(600) == stored);
+    return 0;
+}
+
 static int run_out_of_inodes(void)
 {
     int stored = 0;
@@ -307,6 +326,11 @@ static void p16_a_small_disk_is_never_filled(void **state)
     on_mounts(state, fill_a_small_disk);
 }
 
+static void p16_a_tree_for_others_is_whole(void **state)
+{
+    on_mounts(state, fill_a_tree_for_others);
+}
+
 static void p16_no_inodes_left(void **state)
 {
     on_mounts(state, run_out_of_inodes);
@@ -333,6 +357,7 @@ int main(int argc, char **argv)
         TEST(p19_two_users_in_one_process_have_no_cache),
         TEST(p19_set_id_programs_have_no_cache),
         TEST(p16_a_small_disk_is_never_filled),
+        TEST(p16_a_tree_for_others_is_whole),
         TEST(p16_no_inodes_left),
         TEST(p14_noatime),
         TEST(p20_read_only_mount),
