@@ -25,6 +25,7 @@
 #define PACKED_MOST ((uint64_t)64 << 20)
 #define UNPACKED_MOST ((uint64_t)192 << 20)
 #define CHUNK ((size_t)1 << 20)
+#define HUGE ((size_t)2 << 20) /* a page */
 
 enum {
     THREADS_MOST = 64,
@@ -203,7 +204,9 @@ static uint8_t *buffer_get(struct buffer *b, size_t size)
 {
     if (size > b->usual)
         return b->large = kgi_pages_get_huge(size, &b->large_room);
-    if (!b->kept)
+    if (!b->kept && b->usual < HUGE)
+        b->kept = kgi_pages_get(b->kept_room = b->usual);
+    else if (!b->kept)
         b->kept = kgi_pages_get_huge(b->usual, &b->kept_room);
     return b->kept;
 }
@@ -483,6 +486,14 @@ static void note_error(struct kgi_inflater *owner, struct job *job, int error)
     pthread_mutex_unlock(&pool.lock);
 }
 
+/* A thread's share, in whole pages. */
+static size_t share_of(uint64_t most)
+{
+    size_t share = most / pool.threads;
+
+    return share < HUGE ? share : share & ~(HUGE - 1);
+}
+
 static void *work(void *context)
 {
     struct worker w = {.zstd = NULL};
@@ -491,8 +502,8 @@ static void *work(void *context)
     for (;;) {
         pthread_mutex_lock(&pool.lock);
         struct batch *batch = take_batch();
-        w.packed.usual = PACKED_MOST / pool.threads;
-        w.unpacked.usual = UNPACKED_MOST / pool.threads;
+        w.packed.usual = share_of(PACKED_MOST);
+        w.unpacked.usual = share_of(UNPACKED_MOST);
         pthread_mutex_unlock(&pool.lock);
         for (struct job *job = batch->first; job; job = job->next) {
             int error = read_kernels(&w, batch->owner, job);

@@ -361,7 +361,7 @@ static ssize_t read_source_at(void *context, void *to, size_t size, uint64_t off
 
 static struct kgi_file scan_at(struct source *s)
 {
-    struct kgi_stream stream = {read_source, s, NULL, read_source_at};
+    struct kgi_stream stream = {read_source, s, skip_source, read_source_at};
     struct kgi_file file;
 
     s->at = 0;
@@ -394,6 +394,64 @@ static void kernels_by_either_way(void **state)
         kgi_file_free(&copied);
         kgi_file_free(&read);
     }
+}
+
+/* A library whose section headers, and their names, lie 5 MB behind all else, and call its fatbins
+ * relocatable; two fatbins and a magic number in between. */
+static struct kgi_bytes far_sections(void)
+{
+    struct kgi_bytes host = fixture("host.so"), one = fixture("stub.fatbin");
+    size_t table = 5 << 20, count;
+    uint8_t *b = calloc(1, table + (64 << 10));
+    Elf64_Ehdr *h = memcpy(b, host.at, host.size);
+    Elf64_Shdr *sections = memcpy(b + table, host.at + h->e_shoff, h->e_shnum * sizeof *sections);
+    Elf64_Shdr *names = &sections[h->e_shstrndx];
+    char *strings = (char *)b + table - 4096;
+
+    memcpy(strings, host.at + names->sh_offset, names->sh_size);
+    for (size_t i = 0; i < h->e_shnum; i++)
+        if (strcmp(strings + sections[i].sh_name, ".nv_fatbin") == 0)
+            sections[i].sh_name = (Elf64_Word)names->sh_size;
+    strcpy(strings + names->sh_size, "__nv_relfatbin");
+    names->sh_offset = table - 4096;
+    names->sh_size += sizeof "__nv_relfatbin";
+    memcpy(b + (1 << 20) + 8, "\x7f""ELF", 4);
+    memcpy(b + (3 << 20) - 16, one.at, one.size); /* across the edges of what the threads look at */
+    memcpy(b + (4 << 20) + 24, one.at, one.size);
+    h->e_shoff = table;
+    count = table + h->e_shnum * sizeof *sections;
+    return (struct kgi_bytes){b, count + 3};
+}
+
+/* The threads pass over what holds nothing, and over nothing else. */
+static void looking_ahead_misses_nothing(void **state)
+{
+    struct source s = {.bytes = far_sections(), .chunk = 50000};
+    struct kgi_file alone = scan_by(&s, 0, false, true), together = scan_at(&s);
+
+    (void)state;
+    assert_null(alone.error);
+    same(&alone, &together);
+    assert_true(s.seeks > 0);
+    assert_int_equal(together.found_count, 4);
+    assert_true(together.found[0].relocatable);
+    assert_int_equal(together.found[2].place, (3 << 20) - 16);
+    kgi_file_free(&alone);
+    kgi_file_free(&together);
+
+    s.bytes.size = 0x28fff5; /* cut short where nothing is, not at an eighth byte */
+    alone = scan_by(&s, 0, true, true);
+    together = scan_at(&s);
+    assert_non_null(strstr(alone.error, "byte 0x28fff5: the file ends before"));
+    same(&alone, &together);
+    kgi_file_free(&alone);
+    kgi_file_free(&together);
+
+    s.error = -EIO; /* what cannot be read is told, and where */
+    together = scan_at(&s);
+    assert_non_null(strstr(together.error, "byte 0x28fff5: Input/output error"));
+    kgi_file_free(&together);
+    free((void *)(uintptr_t)s.bytes.at);
 }
 
 /* 600 cubins that differ in a number nobody reads, every second one also in that its kernels are none:
@@ -500,6 +558,7 @@ int main(void)
         cmocka_unit_test(read_errors_are_told),
         cmocka_unit_test(kernels_of_all),
         cmocka_unit_test(kernels_by_either_way),
+        cmocka_unit_test(looking_ahead_misses_nothing),
         cmocka_unit_test(what_is_remembered_is_of_the_same_bytes),
         cmocka_unit_test(lost_payloads_are_told),
         cmocka_unit_test(many_files_fit_in_little_memory),
