@@ -24,6 +24,12 @@ all_targets() {
 quiet() { "$kguard" scan -q -t sm_120 "${set1[@]}"; }
 color() { "$kguard" scan --color=always -t sm_120,sm_80 $F/host.so $F/host_ptx.so; }
 why() { "$kguard" scan --why -t sm_100 $F/host.so $F/plain_targets.fatbin $F/rdc.fatbin; }
+# Not all images of a file are alike: how many say what the answer says.
+some_images() {
+    cat $F/default.fatbin $F/cuda_118.fatbin >"$work/two.fatbins"
+    cd "$work" && "$kguard" scan --why -t sm_80,sm_90,sm_120 -d 570.26 two.fatbins
+    "$kguard" scan --why -t sm_50,sm_90 -d 580.65.06 two.fatbins
+}
 kernels() { "$kguard" scan --kernels -t sm_80,sm_120 $F/host.so $F/default.fatbin; }
 kernels_json() { "$kguard" scan --kernels --why --format json -t sm_90 $F/default.fatbin $F/lz4.fatbin; }
 json() { "$kguard" scan --format json -t sm_90,sm_120 --driver 580.65 "${set1[@]}"; }
