@@ -356,8 +356,9 @@ static void read_modules(struct kgi_packages *p, struct kgi_bytes base, size_t p
     char buffer[PATH_ROOM];
     struct kgi_bytes line;
 
-    while (next_line(lines, &line))
-        own(p, MODULE_KEY, join(base, line, buffer), package);
+    while (next_line(lines, &line)) /* of a package without modules it is an empty line */
+        if (line.size && line.at[0] != '.' && !memchr(line.at, '/', line.size))
+            own(p, MODULE_KEY, join(base, line, buffer), package);
 }
 
 static void read_headers(struct kgi_packages *p, size_t package, struct lines *lines)

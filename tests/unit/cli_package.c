@@ -119,6 +119,9 @@ static void eggs(void **state)
     assert_of(p, "/proj/flat/ops/_C" ABI, "udf-ext 0.0.0");
     assert_of(p, "/proj/udf_ext_2" ABI, NULL);
     assert_of(p, "/proj/build/udf_ext" ABI, NULL);
+    /* As setuptools writes it for a package without modules. */
+    assert_true(offer(p, "/proj/meta_only-1.0.egg-info/top_level.txt", "\n"));
+    assert_of(p, "/proj/udf_ext_2" ABI, NULL);
     kgi_packages_free(p);
 }
 
