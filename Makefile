@@ -63,11 +63,12 @@ $(OBJDIR)/libkguard.so: $(OBJ) $(OBJDIR)/libkguard.map
 	$(Q)$(CC) -shared -o $@ $(OBJ) $(SAN_FLAGS) $(LDFLAGS) \
 	    -Wl,--version-script=$(OBJDIR)/libkguard.map -Wl,-z,defs -Wl,-z,nodelete -Wl,-z,now \
 	    -Wl,-z,relro -Wl,-z,noseparate-code -Wl,-Bsymbolic -Wl,--as-needed -Wl,--exclude-libs,ALL -Wl,-soname,libkguard.so \
-	    -nostdlib $(STATIC_LIBS) $(SAN_LIBS) -lgcc -lc
+	    -nostdlib $(WRAP) $(STATIC_LIBS) $(SAN_LIBS) -lgcc -lc
 
-# Static, PIC archives; each is decided by the gates in tests/gates. Their walks of loaded objects, like
-# the library's own, go through shim/base/walk.c.
-STATIC_LIBS = -Wl,--wrap=dl_iterate_phdr -l:liblz4.a -l:libzstd.a -l:libmd.a /usr/lib/llvm-14/lib/libunwind.a -l:libsupc++.a
+# Walks of loaded objects, libunwind's too, go through shim/base/walk.c.
+WRAP = -Wl,--wrap=dl_iterate_phdr
+# Static, PIC archives; each is decided by the gates in tests/gates.
+STATIC_LIBS = -l:liblz4.a -l:libzstd.a -l:libmd.a /usr/lib/llvm-14/lib/libunwind.a -l:libsupc++.a
 
 # The command's alone. With the readers it uses, libarchive needs no more than these.
 CLI_LIBS = -l:libarchive.a -l:libjansson.a -l:libnettle.a -l:liblzma.a -l:libzstd.a -l:libbz2.a -l:libz.a

@@ -20,7 +20,7 @@ objects_of = $(foreach r,$(FLOORS_$(1)),$(patsubst %.c,$(OBJDIR)/%.o,\
 define UNIT_RULE
 $(OBJDIR)/unit/$(1): $(OBJDIR)/tests/unit/$(1).o $$(call objects_of,$(call room_of,$(1)))
 	@mkdir -p $$(@D) && rm -f $$@.a && ar rcs $$@.a $$(filter-out $$<,$$^)
-	$$(Q)$$(CC) -o $$@ $$< $$@.a $$(SAN_FLAGS) -lcmocka $$(UNIT_LIBS_$(call room_of,$(1))) $$(STATIC_LIBS)
+	$$(Q)$$(CC) -o $$@ $$< $$@.a $$(SAN_FLAGS) -lcmocka $$(UNIT_LIBS_$(call room_of,$(1))) $$(WRAP) $$(STATIC_LIBS)
 endef
 $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 
@@ -30,7 +30,7 @@ $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 $(OBJDIR)/unit/report_python: | $(OBJDIR)/unit/report_python.so
 $(OBJDIR)/unit/report_python.so: $(OBJDIR)/tests/unit/report_python.o $(call objects_of,report)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -shared -o $@ $^ $(SAN_FLAGS) -lcmocka $(STATIC_LIBS)
+	$(Q)$(CC) -shared -o $@ $^ $(SAN_FLAGS) -lcmocka $(WRAP) $(STATIC_LIBS)
 
 # make unit TEST=code_fatbin    builds and runs one unit test
 .PHONY: unit

@@ -19,7 +19,7 @@ $(BENCH)/exec: tests/bench/exec.c tests/bench/bench.h
 
 $(BENCH)/cache: tests/bench/cache.c tests/bench/bench.h $(call objects_of,jit)
 	@mkdir -p $(@D)
-	$(Q)$(BENCH_CC) -o $@ $(filter %.c %.o,$^) $(STATIC_LIBS)
+	$(Q)$(BENCH_CC) -o $@ $(filter %.c %.o,$^) $(WRAP) $(STATIC_LIBS)
 
 # make bench-cache    what a hit of the compute cache costs, beside reading the file
 .PHONY: bench-cache

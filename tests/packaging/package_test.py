@@ -81,7 +81,7 @@ def test_anywhere_with_any_flags(folder):
         os.symlink(os.path.join(ROOT, name), os.path.join(place, name))
     text = "build/shim/report/text.o"
     flags = "-O2 -D_FORTIFY_SOURCE=3 -fstack-protector-all" + (" -flto" if "gcc" in CC else "")
-    run("make", "-C", place, f"CC={CC}", f"CFLAGS={flags}", text)
+    run("make", "-C", place, "OBJDIR=build", f"CC={CC}", f"CFLAGS={flags}", text)
     imports = run("nm", "--undefined-only", os.path.join(place, text))
     assert "kgi_text_add" in imports and "_chk" not in imports, imports
     assert ".gnu.lto" not in run("readelf", "-SW", os.path.join(place, text))

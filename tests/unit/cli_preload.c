@@ -144,7 +144,7 @@ static void odd_programs(void **state)
     assert_int_equal(kgi_program_find(path, &program), 0);
     assert_int_equal(chmod(path, 0644), 0);
     assert_int_equal(kgi_program_find(path, &program), -EACCES);
-    assert_int_equal(kgi_program_find(folder, &program), -ENOENT);
+    assert_int_equal(kgi_program_find(folder, &program), -EACCES);
     assert_int_equal(kgi_program_find("", &program), -ENOENT);
 }
 
