@@ -60,7 +60,7 @@ done
     $cc $flags -o "$out/chain" tests/scenarios/s01_openmp_chain.c -L"$out" \
         -Wl,--no-as-needed -ltool1 -ltool2 -ltool3
     $cc $flags -o "$out/old_driver" tests/scenarios/s48_old_driver.c
-    $cc $flags -Ishim -o "$out/golden" tests/unit/jit_cache_golden.c \
+    $cc $flags -Ishim -Wl,--wrap=dl_iterate_phdr -o "$out/golden" tests/unit/jit_cache_golden.c \
         "$out"/shim/{base,code,rules,jit}/*.o "$lib"/lib{lz4,zstd,md}.a -l:libsupc++.a
 }
 emulated() { # preload program

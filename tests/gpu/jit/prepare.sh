@@ -56,7 +56,7 @@ parts parts "$ptx"
 parts parts_code "-gencode arch=compute_90,code=sm_90"
 # Where a hit's time goes. From the root: sources name data files relative to it.
 # shellcheck disable=SC2086
-(cd "$root" && gcc -std=gnu11 $flags -D_GNU_SOURCE -Iinclude -Ishim "$here/split.c" shim/base/[!s]*.c \
+(cd "$root" && gcc -std=gnu11 $flags -D_GNU_SOURCE -Iinclude -Ishim -Wl,--wrap=dl_iterate_phdr "$here/split.c" shim/base/[!s]*.c \
     shim/code/*.c shim/rules/*.c shim/jit/*.c -l:liblz4.a -l:libzstd.a -l:libmd.a -l:libsupc++.a \
     -o "$out/split")
 # PTX of a real library, and what ptxas makes of it: the payload of the entry.
