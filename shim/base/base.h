@@ -186,9 +186,9 @@ int kgi_object_each(int (*each)(const struct kgi_object *, void *), void *contex
 bool kgi_object_at(const void *address, struct kgi_object *out);
 /* The first loaded object whose DT_SONAME (or file name) starts with prefix. */
 bool kgi_object_named(const char *prefix, struct kgi_object *out);
-/* The address of a dynamic function symbol the object defines, through its own hash table; NULL if
- * none. Does not run the loader's look-up: no dlerror, no versions, no interposition. Data symbols
- * are refused (some programs export pointer variables under driver names), and so are IFUNCs. */
+/* The address of a dynamic symbol that the object defines, through its own hash table; NULL if
+ * none. Does not run the loader's look-up: no dlerror, no versions, no interposition. Data counts as well
+ * (_PyRuntime), IFUNCs do not. */
 void *kgi_object_symbol(const struct kgi_object *object, const char *name);
 /* DT_SONAME, or NULL. The i-th DT_NEEDED, or NULL past the last. Borrowed from the object. */
 const char *kgi_object_soname(const struct kgi_object *object);

@@ -50,7 +50,7 @@ static struct runtime runtimes[RUNTIMES_MOST];
 static _Atomic size_t runtime_count;
 static struct kgi_lock lock;
 static struct kgi_map by_stub; /* host stub or handle -> index + 1 */
-static struct kgi_map by_page; /* code page of a caller, generation -> index + 1 */
+static struct kgi_map by_page; /* code page of a caller -> generation, and index + 1 in the last byte */
 static _Atomic uint64_t generation;
 
 /* ---- which runtime ----------------------------------------------------------------------------------- */
@@ -149,19 +149,18 @@ static struct runtime *some_runtime(void)
 
 static struct runtime *runtime_at(const void *address)
 {
-    uint64_t key = (uintptr_t)address >> 12 |
-                   atomic_load_explicit(&generation, memory_order_relaxed) << 52;
-    size_t index = kgi_map_get(&by_page, key);
+    uint64_t now = atomic_load_explicit(&generation, memory_order_relaxed);
+    uint64_t page = (uintptr_t)address >> 12, known = kgi_map_get(&by_page, page);
     struct kgi_object object;
     struct runtime *r;
 
-    if (index)
-        return &runtimes[index - 1];
+    if (known >> 8 == now && known & 0xff)
+        return &runtimes[(known & 0xff) - 1];
     r = kgi_object_at(address, &object) ? runtime_of_object(&object) : NULL;
     if (!r)
         return some_runtime(); /* not remembered: another may be loaded later */
     kgi_lock(&lock);
-    kgi_map_set(&by_page, key, r->index + 1);
+    kgi_map_set(&by_page, page, now << 8 | (r->index + 1));
     kgi_unlock(&lock);
     return r;
 }
