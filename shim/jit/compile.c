@@ -201,6 +201,22 @@ static CUresult link_one(const struct linker *l, CUlinkState state, const struct
     return result;
 }
 
+/* Whether a result is the input's fault (recorded: the link answers of tests/recorded). Others, no memory or
+ * a context that an earlier kernel broke, may not come again. */
+static bool is_about_input(int result)
+{
+    switch (result) {
+    case CUDA_ERROR_INVALID_IMAGE:
+    case CUDA_ERROR_NO_BINARY_FOR_GPU:
+    case CUDA_ERROR_INVALID_PTX:
+    case CUDA_ERROR_UNSUPPORTED_PTX_VERSION:
+    case CUDA_ERROR_INVALID_SOURCE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void kgi_compile_by_driver(const struct kgi_source *s, struct kgi_compiled *out)
 {
     struct kgi_bytes input = kgi_source_alone(s);
@@ -221,7 +237,7 @@ void kgi_compile_by_driver(const struct kgi_source *s, struct kgi_compiled *out)
     if (!out->result) {
         out->result = (int)link_one(&l, state, s, input, out);
         l.destroy(state);
-        out->failed = out->result != 0;
+        out->failed = is_about_input(out->result);
     }
     out->log[sizeof out->log - 1] = 0;
     out->cost_ms = (uint32_t)(now_ms() - start);

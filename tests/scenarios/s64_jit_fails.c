@@ -4,6 +4,7 @@
  * link: -l:libcuda.so.1
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_FAIL=cuLinkComplete=218 TMP/cache
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_FAIL=cuLinkCreate_v2=999 TMP/cache
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_FAIL=cuLinkComplete=2 TMP/cache
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_LINKED=tests/fixtures/cubin_80.cubin TMP/cache
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_LINKED=tests/scenarios/jit/other.sm_120.cubin TMP/cache
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_LINKED=/etc/passwd TMP/cache
