@@ -77,6 +77,13 @@ void kgi_jit_start(void)
                 atomic_load(&kgi_jit_counts.registered));
 }
 
+/* Results that are about an image. Others (no context, no memory, a name that is not there) would
+ * be the same with the original; that all names are there was seen to when it was compiled. */
+static bool is_about_image(int result)
+{
+    return result != 500 && kgi_failure_family(result);
+}
+
 /* ---- modules: at once
  * --------------------------------------------------------------------------------------- */
 
@@ -105,7 +112,7 @@ bool kgi_jit_module(CUmodule *module, const void *image, const char *file, unsig
             result = (int)kgi_jit_driver.ModuleLoadDataEx(module, kgi_part_image(p).at, count,
                                                           options, values);
             done = !result;
-            if (!done) {
+            if (is_about_image(result)) {
                 kgi_part_refuse(p, &host, "the driver did not take it");
                 kgi_tell_refused(&g.whose, result, &host);
             }
@@ -312,7 +319,8 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
             errno = saved;
             return true;
         }
-        refuse_all(j, result);
+        if (is_about_image(result))
+            refuse_all(j, result);
         later = false;
     }
     if (later) {
@@ -520,13 +528,6 @@ CUlibrary kgi_jit_used(CUlibrary library)
 
 /* ---- an image of ours that fails
  * ------------------------------------------------------------------------------- */
-
-/* Results that are about an image. Others (no context, no memory, a name that is not there) would
- * be the same with the original; that all names are there was seen to when it was compiled. */
-static bool is_about_image(int result)
-{
-    return result != 500 && kgi_failure_family(result);
-}
 
 static void go_back(struct kgi_jitted *j, int result)
 {

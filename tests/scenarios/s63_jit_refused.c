@@ -1,11 +1,13 @@
 /*
  * An image from the cache that the driver does not take, at the load or where it looks closer: it is put
  * aside, the original answers, and the program sees what it would have seen. The next process does not
- * try it again.
+ * try it again, unless it was for want of memory, which says nothing of the image.
  * link: -l:libcuda.so.1
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto REFUSE=cuLibraryGetKernel=209@1 TMP/cache library
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto REFUSE=cuLibraryLoadData=200@1 TMP/cache library
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto REFUSE=cuModuleLoadDataEx=209@1 TMP/cache module
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto REFUSE=cuModuleLoadDataEx=2@1 TMP/cache module
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto REFUSE=cuLibraryLoadData=2@1 TMP/cache library
  */
 #include "jit.h"
 
