@@ -360,9 +360,9 @@ static bool find_own(struct kgi_search *s, const struct kgi_cache *cache,
     return found;
 }
 
-int kgi_cache_get(const struct kgi_cache *cache, const struct kgi_cache_key *key,
-                  const struct kgi_host *host, const struct kgi_compiler *own,
-                  struct kgi_cache_hit *out)
+int kgi_cache_look(const struct kgi_cache *cache, const struct kgi_cache_key *key,
+                   const struct kgi_host *host, const struct kgi_compiler *own,
+                   struct kgi_cache_hit *out)
 {
     struct kgi_search *s = kgi_pages_get(sizeof *s);
     int saved = errno;
@@ -377,9 +377,19 @@ int kgi_cache_get(const struct kgi_cache *cache, const struct kgi_cache_key *key
         kgi_search_end(s);
     }
     kgi_pages_put(s, sizeof *s);
-    count_get(cache, out);
     errno = saved;
     return out->memory ? 0 : -ENOENT;
+}
+
+int kgi_cache_get(const struct kgi_cache *cache, const struct kgi_cache_key *key,
+                  const struct kgi_host *host, const struct kgi_compiler *own,
+                  struct kgi_cache_hit *out)
+{
+    int result = kgi_cache_look(cache, key, host, own, out), saved = errno;
+
+    count_get(cache, out);
+    errno = saved;
+    return result;
 }
 
 void kgi_cache_free(struct kgi_cache_hit *hit)

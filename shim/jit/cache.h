@@ -161,6 +161,10 @@ struct kgi_cache_hit {
 int kgi_cache_get(const struct kgi_cache *cache, const struct kgi_cache_key *key,
                   const struct kgi_host *host, const struct kgi_compiler *own,
                   struct kgi_cache_hit *out);
+/* The same once more for what was asked for already: the counters know of one. */
+int kgi_cache_look(const struct kgi_cache *cache, const struct kgi_cache_key *key,
+                   const struct kgi_host *host, const struct kgi_compiler *own,
+                   struct kgi_cache_hit *out);
 void kgi_cache_free(struct kgi_cache_hit *hit);
 
 /* Whether an entry can be written: makes the user tier where it is missing. */
@@ -183,7 +187,7 @@ bool kgi_cache_failed(const struct kgi_cache *cache, const struct kgi_cache_key 
                       const struct kgi_compiler *by, char *text, size_t size);
 
 /* Before a compilation: waits, at most wait_ms, while another process or thread compiles for this
- * key. Then look again with kgi_cache_get, as it may be there now; if not, compile, put, and release.
+ * key. Then look again with kgi_cache_look, as it may be there now; if not, compile, put, and release.
  * true = held; false = not, because of the time or because there are no locks here: go on as well.
  * The claim holds a descriptor until it is released; the kernel releases it if the process dies. */
 struct kgi_cache_claim {

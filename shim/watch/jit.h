@@ -99,7 +99,8 @@ struct kgi_part {
 
 struct kgi_bytes kgi_part_image(const struct kgi_part *p);
 void kgi_part_free(struct kgi_part *p);
-/* With source set: the code from the cache; or from there or compiled, unless it fails. */
+/* With source set: the code from the cache; or, where that had none, from there or compiled now, unless it
+ * fails. */
 bool kgi_part_find(struct kgi_part *p, const struct kgi_host *host);
 bool kgi_part_obtain(struct kgi_part *p, const struct kgi_whose *w, const struct kgi_host *host);
 /* The driver did not take it: it is put aside in the cache. */

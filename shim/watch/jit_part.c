@@ -277,9 +277,10 @@ static bool make(struct kgi_part *p, const struct kgi_whose *w, const struct kgi
 /* Another process may be compiling the same: then its result is waited for. */
 bool kgi_part_obtain(struct kgi_part *p, const struct kgi_whose *w, const struct kgi_host *host)
 {
+    struct kgi_compiler own = own_compiler(host);
     struct kgi_cache_claim claim;
     bool held = kgi_cache_claim(kgi_cache_default(), &p->source.key, CLAIM_WAIT_MS, &claim);
-    bool have = kgi_part_find(p, host);
+    bool have = !kgi_cache_look(kgi_cache_default(), &p->source.key, host, &own, &p->hit);
 
     if (have)
         kgi_tell_hit(w, p, host);
@@ -298,7 +299,7 @@ void kgi_part_refuse(struct kgi_part *p, const struct kgi_host *host, const char
 
     if (!hit->image.at) {
         hit = &again;
-        if (kgi_cache_get(kgi_cache_default(), &p->source.key, host, &own, &again))
+        if (kgi_cache_look(kgi_cache_default(), &p->source.key, host, &own, &again))
             return;
     }
     kgi_cache_refuse(kgi_cache_default(), &p->source.key, hit, what);

@@ -100,6 +100,19 @@ with tempfile.TemporaryDirectory() as folder:
     expect("stats", stats["entries"] == 2 and stats["place"] == tier and stats["limit"] == 2 << 30)
     kguard("clear", "-c", tier)
     expect("cleared", not files(tier))
+
+    # What processes ask for is counted once: a miss at the load, looked at again before it is compiled.
+    asked = os.path.join(folder, "asked")
+    os.mkdir(asked, 0o700)
+    for hits in (0, 1):
+        subprocess.run([os.path.join(OBJDIR, "scenarios/s60_jit_library"), "run", "x"], cwd=ROOT, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       env=dict(os.environ, KGUARD_JIT="auto", KGUARD_CACHE_DIR=asked,
+                                LD_LIBRARY_PATH=os.path.join(OBJDIR, "fake/580"),
+                                KGFAKE_LINKED="tests/scenarios/jit/voxelize.sm_120.cubin",
+                                LD_PRELOAD=os.path.join(OBJDIR, "libkguard.so")))
+        stats = json.loads(kguard("stats", "-f", "json", "-c", asked))
+        expect("counted: %s" % stats, (stats["hits"], stats["misses"], stats["stores"]) == (hits, 1, 1))
     expect("no place", "none: set KGUARD_CACHE_DIR or HOME" in kguard("stats", HOME=""))
 
 sys.exit(1 if failures else 0)
