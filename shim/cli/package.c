@@ -638,11 +638,14 @@ const char *kgi_packages_of(const struct kgi_packages *p, const char *inner)
     buffer[path.size] = 0;
     if (path.size)
         name = name_of(p, FILE_KEY, path);
-    /* Else by the folders above: an egg's own, or a module that an .egg-info beside it names. */
+    /* Else by the static library it is of, or the folders above: an egg's own, or a module that an
+     * .egg-info beside it names. */
     for (; !name && path.size; path.size--) {
         char after = buffer[path.size];
 
-        if (after == '/' && ends_with(path, ".egg"))
+        if (after == '!' && ends_with(path, ".a"))
+            name = name_of(p, FILE_KEY, path);
+        if (!name && after == '/' && ends_with(path, ".egg"))
             name = name_of(p, PACKAGE_KEY, path);
         if (!name && (after == '/' || after == '.'))
             name = name_of(p, MODULE_KEY, path);
@@ -668,8 +671,12 @@ static const char *torch_above(const struct kgi_packages *p, const char *inner)
 static void name_on_disk(struct kgi_file *file)
 {
     char path[PATH_MAX], torch[PATH_MAX + 32], name[192];
+    const char *member = strstr(file->path, ".a!/"); /* of a static library, which lies on disk */
+    char *shown = strndup(file->path, member ? (size_t)(member + 2 - file->path) : SIZE_MAX);
+    bool found = shown && realpath(shown, path);
 
-    if (!realpath(file->path, path))
+    free(shown);
+    if (!found)
         return;
     if (!file->package && kgi_package_of(path, name, sizeof name))
         file->package = strdup(name);

@@ -110,6 +110,8 @@ static void eggs(void **state)
     assert_true(offer(p, SITE "diso-0.1.4-py3.10.egg-info/installed-files.txt",
                       "../diso/__init__.py\r\n../diso/_C" ABI "\r\nPKG-INFO\r\n"));
     assert_of(p, SITE "diso/_C" ABI, "diso 0.1.4");
+    assert_true(offer(p, SITE "cumm-0.7.11.dist-info/RECORD", "cumm/libcumm.a,,\n"));
+    assert_of(p, SITE "cumm/libcumm.a!/ops.o", "cumm 0.7.11");
     assert_true(offer(p, SITE "diso-0.1.4-py3.10.egg-info/PKG-INFO", "Name: diso\n\nVersion: 9\n"));
     assert_of(p, SITE "diso/_C" ABI, "diso 0.1.4"); /* not a header any more */
     assert_true(offer(p, "/proj/udf_ext.egg-info/top_level.txt", "udf_ext\nflat\n"));
@@ -158,13 +160,18 @@ static void on_disk(void **state)
              "cd %s && mkdir -p torch/lib torch-2.7.1.dist-info udf udf-1.dist-info && "
              "touch torch/lib/libtorch_cpu.so udf/_C.so && "
              "echo torch/lib/libtorch_cpu.so,, > torch-2.7.1.dist-info/RECORD && "
-             "echo udf/_C.so,, > udf-1.dist-info/RECORD",
+             "touch udf/libk.a && printf 'udf/_C.so,,\\nudf/libk.a,,\\n' > udf-1.dist-info/RECORD",
              root);
     assert_int_equal(system(command), 0);
     snprintf(path, sizeof path, "%s/./udf/_C.so", root);
     kgi_packages_name(p, &file);
     assert_string_equal(file.package, "udf 1");
     assert_string_equal(file.torch, "torch 2.7.1");
+    free(file.package);
+    free(file.torch);
+    snprintf(path, sizeof path, "%s/udf/libk.a!/k.o", root);
+    kgi_packages_name(p, &file);
+    assert_string_equal(file.package, "udf 1");
     free(file.package);
     free(file.torch);
     snprintf(path, sizeof path, "%s/udf/none.so", root);
