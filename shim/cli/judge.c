@@ -131,7 +131,7 @@ static void judge_one(const struct kgi_file *file, size_t i, const struct kgi_fo
 
     out->found = i;
     out->aside = false;
-    if (linked && found->relocatable) { /* parts of one program: all are needed */
+    if (linked && found->relocatable && has_code(found)) { /* parts of one program: all are needed */
         judge_both(file, linked, found, host, out);
         return;
     }
@@ -170,7 +170,8 @@ void kgi_file_settle(struct kgi_file *file)
     const struct kgi_found *linked = linked_of(file);
 
     for (size_t i = 0; i < file->found_count; i++)
-        file->relocatable |= file->found[i].relocatable && file->found[i].registered;
+        file->relocatable |= file->found[i].relocatable && file->found[i].registered &&
+                             has_code(&file->found[i]);
     file->registers = registers_code(file);
     file->chooses = true;
     for (uint16_t number = 1; number < 200 && file->registers && file->chooses; number++) {

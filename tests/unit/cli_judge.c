@@ -149,6 +149,10 @@ static void device_linked(void **state)
     expect("=80|~r80 r90|~r80", 90, KGI_NONE, KG101_NO_CODE); /* every unit must have a fit */
     expect("=80|~r80", 120, KGI_NONE, KG101_NO_CODE);
     expect("=e75|80 90", 90, KGI_NATIVE, 0);
+    /* bitsandbytes 0.50.2 for aarch64: two units without a kernel, whose PTX has none either. */
+    expect("~e75 e80 e90|~75 80 90 p90|=75 80 90", 120, KGI_LINK, KG108_NEEDS_LINK);
+    expect("~e75 e80 e90|~75 80 90 p90|=75 80 90", 90, KGI_NATIVE, 0);
+    expect("~e75 e80 e90|=75 80 90", 90, KGI_NATIVE, 0);
 }
 
 int main(void)
