@@ -20,6 +20,7 @@ for name in "$@"; do
     battery) ALL=1 part battery tests/gates/battery.sh ;;
     suites) part suites tests/system/suites.sh ;;
     aarch64) part aarch64 tests/system/aarch64.sh ;;
+    image) part image tests/system/image.sh ;;
     # The packages, installed where nothing else is.
     pack) [ ! -x tests/system/pack.sh ] || part pack tests/system/pack.sh ;;
     *) part "$name" tests/system/chroot.sh "$name" ;;

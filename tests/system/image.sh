@@ -1,0 +1,71 @@
+#!/bin/bash
+# examples/docker/Dockerfile, built by a tool that reads Dockerfiles (buildah: no daemon, no registry) over a
+# Debian 12 in place of its base images, and what it makes, run as a container over the fake driver.
+# Root; after chroot.sh bookworm, whose system is the base. One line "ok WHAT" or "FAIL WHAT: why" for each.
+set -u
+cd "$(dirname "$0")/../.." || exit
+OBJDIR=$(cd "${OBJDIR:-build}" && pwd)
+base=${SYSTEM_DIR:-/var/tmp/kguard-system}/bookworm
+[ -e "$base/complete" ] || { echo "no $base: tests/system/chroot.sh bookworm makes it" && exit 1; }
+work=$(mktemp -d "${SYSTEM_DIR:-/var/tmp/kguard-system}/image.XXXXXX")
+trap 'tool rm -a >/dev/null 2>&1; rm -rf "$work"' EXIT
+export TMPDIR=$work BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs REGISTRY_AUTH_FILE=/dev/null
+unset LD_PRELOAD
+tool() {
+    buildah --root "$work/store" --runroot "$work/run" "$@"
+}
+failed=0
+tell() { # name status log
+    if [ "$2" = 0 ]; then
+        echo "ok   $1"
+    else
+        echo "FAIL $1: $(tail -n 12 "$3" | tr '\n' '|' | cut -c1-800)"
+        failed=1
+    fi
+}
+buildah --version
+
+# Where ptxas comes from: the real one where there is one, else what it gave once, which asks for the sources' folder.
+ptxas=$(command -v ptxas || ls /usr/local/cuda/bin/ptxas 2>/dev/null || echo tests/scenarios/jit/ptxas)
+mkdir -p "$work"/cuda/usr/local/cuda/bin "$work"/app/{opt/venv,fake,tests/scenarios/jit}
+cp "$ptxas" "$work/cuda/usr/local/cuda/bin/ptxas"
+cp tests/scenarios/jit/voxelize.compute_80.fatbin "$work/app/opt/venv/new.fatbin"
+cp examples/voxelize.sm_60-90.fatbin "$work/app/opt/venv/old.fatbin"
+cp tests/scenarios/jit/voxelize.sm_120.cubin "$work/app/tests/scenarios/jit/"
+cp "$OBJDIR"/fake/580/libcuda.so.1 "$OBJDIR/scenarios/s60_jit_library" "$work/app/fake/"
+tar -C "$base" -cf "$work/app/base.tar" --exclude=./src --exclude=./proc --exclude=./dev --exclude=./sys --exclude=./tmp \
+    --exclude=./var/lib/apt --exclude=./var/cache --exclude=./usr/lib/gcc --exclude=./usr/share --exclude=./usr/include .
+cat >"$work/app/Dockerfile" <<'END'
+FROM scratch
+ADD base.tar /
+COPY opt /opt
+COPY fake /fake
+COPY tests /tests
+ENV LD_LIBRARY_PATH=/fake
+CMD ["/fake/s60_jit_library", "run", "image"]
+END
+printf 'FROM scratch\nCOPY usr /usr\n' >"$work/cuda/Dockerfile"
+tool build -q -t my/app "$work/app" >"$work/log" 2>&1 && tool build -q -t my/cuda "$work/cuda" >>"$work/log" 2>&1
+tell "the base images: Debian 12 with a program and its PTX; ptxas alone" $? "$work/log"
+
+# As its head says, with the compiler's image of here.
+mkdir "$work/context"
+cp "$OBJDIR/kguard" "$OBJDIR/libkguard.so" "$work/context"
+read -ra asked < <(sed -nE 's/^#.*docker build (.*) build$/\1/p' examples/docker/Dockerfile)
+tool build --pull-never "${asked[@]}" --build-arg COMPILER=localhost/my/cuda "$work/context" >"$work/build" 2>&1
+tell "the Dockerfile: ${asked[*]}" $? "$work/build"
+grep -q '^1 compiled, 0 were there, 0 failed' "$work/build"
+tell "its layer compiled what is PTX alone" $? "$work/build"
+grep -q 'KG101' "$work/build" && grep -q 'old.fatbin' "$work/build"
+tell "and said what no compiler can help" $? "$work/build"
+
+# A container of it, which has no GPU of its own: the fake driver is in the image.
+container=$(tool from --pull-never localhost/my/app:warm 2>"$work/log")
+tell "a container" $? "$work/log"
+tool run -e KGUARD_LOG=info "$container" -- /fake/s60_jit_library run image >"$work/log" 2>&1
+grep -q 'JIT: 1 images from the cache' "$work/log" && grep -q ' 0 compiled' "$work/log"
+tell "started: its image comes from the warmed layer, nothing is compiled" $? "$work/log"
+tool run "$container" -- /bin/sh -c '[ -e /opt/kguard/libkguard.so ] && ! [ -e /opt/ptxas ] &&
+    grep -q /opt/kguard/libkguard.so /proc/self/maps' >"$work/log" 2>&1
+tell "in it: the library is preloaded, the compiler is not there" $? "$work/log"
+exit $failed
