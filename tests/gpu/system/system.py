@@ -2,6 +2,7 @@
 """The checks of system.sh: one line each, `ok NAME: what`, `FAIL NAME: why` or `SKIP NAME: reason`."""
 import concurrent.futures
 import csv
+import glob
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
@@ -231,15 +233,30 @@ cudapy.test_extending cudadrv.test_pinned cudapy.test_constmem cudadrv.test_runt
 cudadrv.test_emm_plugins cudapy.test_montecarlo cudadrv.test_inline_ptx cudapy.test_blackscholes""".split()
 
 
+def toolkit():
+    """The machine's CUDA; where it is without libnvvm, which nvcc does not need, the carried one in it."""
+    cuda = os.environ.get("CUDA_HOME", "/usr/local/cuda")
+    carried = os.path.join(BUILT, "nvvm.tar.xz")
+    if glob.glob(os.path.join(cuda, "nvvm", "lib64", "libnvvm.so*")) or not os.path.exists(carried):
+        return cuda
+    home = os.path.join(WORK, "cuda")
+    os.mkdir(home)
+    for name in set(os.listdir(cuda)) - {"nvvm"}:
+        os.symlink(os.path.join(cuda, name), os.path.join(home, name))
+    with tarfile.open(carried) as archive:
+        archive.extractall(home, filter="data")
+    return home
+
+
 def numba(name, seconds):
     site = os.path.join(BUILT, "site")
+    cuda = toolkit()
 
     def half(preload, modules, parts, seconds):
         def part(number):
             argv = [sys.executable, os.path.join(HERE, "suite.py"), "@/outcomes", str(number), str(parts),
                     *modules]
-            # Where its compiler is, if it is not among the packages.
-            cuda = os.environ.get("CUDA_HOME", "/usr/local/cuda")
+            # Its compiler is not among the packages.
             run = Run(name, argv, preload, left(seconds), {"PYTHONPATH": site, "CUDA_HOME": cuda})
             lines = open(os.path.join(run.home, "outcomes")).read().splitlines()
             return run, {line.split(" ", 1)[1]: line.split(" ", 1)[0] for line in lines
