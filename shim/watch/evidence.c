@@ -65,12 +65,12 @@ static void look_for_compiler(struct kgi_text *out)
 static const struct cache {
     const char *builder, *name, *variable, *under; /* under: of the home directory */
 } caches[] = {
-    {"torchinductor", "TorchInductor", "TORCHINDUCTOR_CACHE_DIR", NULL},
-    {"cuda_utils", "Triton", "TRITON_CACHE_DIR", ".triton/cache"},
-    {"triton", "Triton", "TRITON_CACHE_DIR", ".triton/cache"},
-    {"cupy", "CuPy", "CUPY_CACHE_DIR", ".cupy/kernel_cache"},
-    {"libtorch", "PyTorch", "PYTORCH_KERNEL_CACHE_PATH", ".cache/torch/kernels"},
-    {"jax", "JAX", "JAX_COMPILATION_CACHE_DIR", NULL},
+    {"/torchinductor", "TorchInductor", "TORCHINDUCTOR_CACHE_DIR", NULL},
+    {"/cuda_utils", "Triton", "TRITON_CACHE_DIR", ".triton/cache"},
+    {"/triton/", "Triton", "TRITON_CACHE_DIR", ".triton/cache"},
+    {"/cupy", "CuPy", "CUPY_CACHE_DIR", ".cupy/kernel_cache"},
+    {"/libtorch", "PyTorch", "PYTORCH_KERNEL_CACHE_PATH", ".cache/torch/kernels"},
+    {"/jax", "JAX", "JAX_COMPILATION_CACHE_DIR", NULL},
 };
 
 static bool cache_place(const struct cache *c, char *out, size_t size)

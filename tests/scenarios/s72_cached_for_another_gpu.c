@@ -6,6 +6,7 @@
  * run: LIBRARY=@/cupy/driver.so CUPY_CACHE_DIR=@/cupy
  * run: LIBRARY=@/cupy/driver.so CUPY_CACHE_DIR=@/no_such_directory
  * run: LIBRARY=@/cupy/driver.so HOME=TMP .triton .triton/cache cuda_utils.so
+ * run: LIBRARY=@/cupy/driver.so HOME=TMP .triton .triton/cache tritonserver tritonserver/libbackend.so
  * run: LIBRARY=@/cupy/driver.so HOME=TMP PYTORCH_KERNEL_CACHE_PATH=TMP/kernels kernels libtorch_cuda.so
  */
 #include "direct.h"
