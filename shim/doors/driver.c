@@ -261,6 +261,13 @@ static KGI_SLOW void found(const void *handle, const void *container, const char
     kgi_handle_set(handle, kernel.image, name ? kgi_name(name) : kernel.name, container);
 }
 
+static KGI_SLOW struct kgi_image *image_behind(const void *handle)
+{
+    struct kgi_kernel kernel;
+
+    return !kgi_options()->off && kgi_handle_get(handle, &kernel) ? kernel.image : NULL;
+}
+
 /* The array may be longer than what was written to it, and what lies behind is the program's. */
 static KGI_SLOW void listed(void *const *handles, unsigned room, void *container,
                             enum kgi_driver_door count_door)
@@ -310,8 +317,8 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
     if (result != CUDA_SUCCESS)                                                                    \
     loaded(CALLED, FROM, NULL, NULL, path, add_log(state, n, options, values), NULL, false)
 #define UNLOAD(handle)                                                                             \
-    if (result == CUDA_SUCCESS && !kgi_options()->off)                                             \
-    kgi_handle_drop(handle)
+    if (result == CUDA_SUCCESS && met)                                                             \
+    kgi_handle_drop(handle, met)
 #define OWNER(library)                                                                             \
     if (JIT_ON && result == CUDA_SUCCESS && library)                                               \
     *library = kgi_jit_known(*library)
@@ -354,7 +361,8 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
     ((JIT_ON && kgi_jit_library(&jitted, handle, image, file, __VA_ARGS__, FROM)) ||               \
      COMING(image, file))
 #define COMING(image, file) (met = coming(image, file, FROM), false)
-#define LEAVES(library) (jitted = JIT_ON ? kgi_jit_unload(library) : NULL, false)
+#define GOES(handle) (met = image_behind(handle), false)
+#define LEAVES(library) (jitted = JIT_ON ? kgi_jit_unload(library) : NULL, GOES(library))
 
 /* Out-parameters are looked at after success alone, and may be NULL. */
 #define HANDLE(p) (result == CUDA_SUCCESS && (p) ? (const void *)*(p) : NULL)

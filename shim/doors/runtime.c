@@ -372,7 +372,7 @@ KGI_EXPORT void __cudaUnregisterFatBinary(void **handle)
     /* The object is about to be unmapped: what was remembered of its addresses is void. */
     atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
     if (!kgi_options()->off && kgi_handle_get(handle, &kernel)) {
-        kgi_handle_drop(handle);
+        kgi_handle_drop(handle, kernel.image);
         kgi_image_unregister(kernel.image, kernel.age);
     }
 }

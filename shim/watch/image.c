@@ -598,13 +598,13 @@ bool kgi_handle_get(const void *handle, struct kgi_kernel *out)
     return live;
 }
 
-void kgi_handle_drop(const void *handle)
+void kgi_handle_drop(const void *handle, const struct kgi_image *of)
 {
     struct record *r;
 
     kgi_lock(&lock);
     r = record_of(handle);
-    if (r) {
+    if (r && r->kernel.image == of) {
         struct kgi_image *image = r->kernel.image;
         bool its_own = image->age == r->kernel.age && !image->lasting;
 

@@ -346,9 +346,12 @@ static void lead(const struct kgi_jitted *j, const struct kgi_jitted *to)
 
 static void unload_second(CUlibrary second)
 {
+    struct kgi_kernel kernel;
+
     if (!second)
         return;
-    kgi_handle_drop(second);
+    if (kgi_handle_get(second, &kernel))
+        kgi_handle_drop(second, kernel.image);
     kgi_jit_driver.LibraryUnload(second);
 }
 

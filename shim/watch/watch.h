@@ -97,11 +97,12 @@ int kgi_image_kernels(const struct kgi_image *image, int index,
 
 /* handle (CUmodule, CUlibrary, CUfunction, CUkernel, host stub, cudaKernel_t) -> its record. name is
  * not copied. container: the handle it was found through, or NULL; dropping that drops this too. Dropping
- * the handle of an image built in memory drops the image. */
+ * the handle of an image built in memory drops the image. One that is another image's by now stays: between
+ * an unload and its end another thread's load may have been given the same. */
 void kgi_handle_set(const void *handle, struct kgi_image *image, const char *name,
                     const void *container);
 bool kgi_handle_get(const void *handle, struct kgi_kernel *out);
-void kgi_handle_drop(const void *handle);
+void kgi_handle_drop(const void *handle, const struct kgi_image *image);
 
 /* The bytes of an image that lies in memory (wrapper, fatbin, ELF, PTX text), as far as it says it is
  * and is mapped. Empty for a wrapper with a set of relocatable fatbins, which is for linking. */

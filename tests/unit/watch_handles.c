@@ -36,11 +36,11 @@ static void parts_go_with_the_whole(void **state)
     kgi_handle_set(handle(5), image, "five", handle(5)); /* and one that is its own container */
     assert_true(kgi_handle_get(handle(4), &kernel));
     assert_string_equal(kernel.name, "four");
-    kgi_handle_drop(handle(2));
+    kgi_handle_drop(handle(2), image);
     assert_true(known(handle(1)) && known(handle(3)) && known(handle(5)));
     assert_false(known(handle(2)) || known(handle(4)));
     kgi_handle_set(handle(2), image, "again", handle(1));
-    kgi_handle_drop(handle(1));
+    kgi_handle_drop(handle(1), image);
     assert_false(known(handle(1)) || known(handle(2)) || known(handle(3)));
     assert_true(known(handle(5)));
 }
@@ -57,7 +57,11 @@ static void another_at_its_address(void **state)
     kgi_handle_set(handle(11), first, "old", handle(10));
     kgi_handle_set(handle(10), second, NULL, NULL);
     assert_false(known(handle(11)));
+    /* The unload of the first returns only now. */
+    kgi_handle_drop(handle(10), first);
     assert_true(kgi_handle_get(handle(10), &kernel) && kernel.image == second);
+    kgi_handle_drop(handle(10), second);
+    assert_false(known(handle(10)));
 }
 
 /* Several threads may find at once that another image lies where one was. */
@@ -87,7 +91,7 @@ static void no_growth(void **state)
         kgi_handle_set(handle(100 + 3 * i), image, NULL, NULL);
         kgi_handle_set(handle(101 + 3 * i), image, "kernel", handle(100 + 3 * i));
         kgi_handle_set(handle(102 + 3 * i), image, "kernel", handle(101 + 3 * i));
-        kgi_handle_drop(handle(100 + 3 * i));
+        kgi_handle_drop(handle(100 + 3 * i), image);
         if (i == 1000)
             before = kgi_alloc(16);
     }
