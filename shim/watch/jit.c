@@ -70,6 +70,7 @@ void kgi_jit_start(void)
         kgi_log(KGI_WARN,
                 "KGUARD_JIT=force does nothing more than auto without KGUARD_JIT_ONLY: it "
                 "would pass over the code of every library");
+    kgi_jit_counts.pid = getpid();
     atomic_store_explicit(&kgi_jit_on, true, memory_order_release);
     kgi_machine(); /* from now on it is known without a driver call */
     if (atomic_load(&kgi_jit_counts.registered))

@@ -18,6 +18,7 @@ struct kgi_whose {
 };
 
 extern struct kgi_jit_counts {
+    int pid; /* whose they are: not a forked child's */
     _Atomic uint32_t hits, registered, compiled, failed, refused;
     _Atomic uint64_t spent_ms, saved_ms;
 } kgi_jit_counts;

@@ -280,7 +280,7 @@ void kgi_jit_finish(void)
     if (!atomic_load(&kgi_jit_on))
         return;
     kgi_cache_flush(kgi_cache_default());
-    if (!kgi_log_enabled(KGI_INFO))
+    if (!kgi_log_enabled(KGI_INFO) || kgi_jit_counts.pid != getpid())
         return;
     kgi_text_add(&t,
                  "JIT: %u images from the cache, %llu.%llu s saved; %u compiled in %llu.%llu s; %u "

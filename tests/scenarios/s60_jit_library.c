@@ -1,9 +1,11 @@
 /*
- * A library with PTX alone, used by three processes: the first compiles, the others find it.
+ * A library with PTX alone, used by three processes: the first compiles, the others find it. A child that was
+ * forked meanwhile has done none of that.
  * link: -l:libcuda.so.1
  * run: LD_LIBRARY_PATH=@/../fake/580 TMP/cache
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_LOG=info TMP/cache
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_LOG=info FORK=1 TMP/cache
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_LOG=info KGUARD_LOG_FORMAT=json TMP/cache
  */
 #include "jit.h"
@@ -23,5 +25,8 @@ int main(int argc, char **argv)
         use_library(library);
         CALL(cuLibraryUnload, library);
     }
+    if (getenv("FORK") && fork() == 0)
+        exit(0);
+    wait(NULL);
     return 0;
 }
