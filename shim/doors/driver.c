@@ -25,14 +25,16 @@ static void start(void)
 {
     static _Atomic bool started;
 
-    if (kgi_options()->off || atomic_exchange_explicit(&started, true, memory_order_relaxed))
+    if (kgi_options()->off)
+        return;
+    kgi_drvlog_start(); /* each runtime calls cuInit, and one of CUDA 11 may not be the first */
+    if (atomic_exchange_explicit(&started, true, memory_order_relaxed))
         return;
     complain();
     kgi_driver_keep();
     kgi_machine_ready();
     kgi_evidence_variables();
     kgi_triton_check();
-    kgi_drvlog_start();
     kgi_jit_start();
     kgi_audit();
 }
