@@ -10,7 +10,7 @@
  */
 #include "doors.h"
 
-#define CLIENTS_MOST 8
+#define CLIENTS_MOST 64
 
 static _Atomic uintptr_t clients[CLIENTS_MOST]; /* lowest address of each object */
 static _Atomic bool listening;

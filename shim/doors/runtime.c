@@ -44,7 +44,7 @@ struct runtime {
     void *original[RUNTIME_DOORS];
 };
 
-#define RUNTIMES_MOST 8
+#define RUNTIMES_MOST 32 /* each wheel may bring its own */
 
 static struct runtime runtimes[RUNTIMES_MOST];
 static _Atomic size_t runtime_count;
