@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { TIMES = 20, PAGE = 4096 };
+enum { TIMES = 40, PAGE = 4096 };
 
 static uintptr_t start, pages; /* of the runtime */
 
