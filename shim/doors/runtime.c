@@ -83,7 +83,8 @@ static struct runtime *as_runtime(const struct kgi_object *object)
     if (!is_runtime(object))
         return NULL;
     soname = kgi_object_soname(object);
-    found.old = soname && strncmp(soname, "libcudart.so.11", 15) == 0;
+    /* libcudart.so.11.0, or libcudart-d0da41ae.so.11.0 in PyTorch's wheels */
+    found.old = soname && strncmp(soname, "libcudart", 9) == 0 && strstr(soname, ".so.11");
     for (size_t i = 0; i < RUNTIME_DOORS; i++)
         found.original[i] = kgi_object_symbol(object, names[i]);
     gone = place_of_one_gone();

@@ -48,6 +48,14 @@ $(eval $(call FAKE_RUNTIME_RULE,11,libcudart.so.11.0))
 $(eval $(call FAKE_RUNTIME_RULE,12,libcudart.so.12))
 $(eval $(call FAKE_RUNTIME_RULE,13,libcudart.so.13))
 
+# The 11.x runtime with the DT_SONAME that it has in PyTorch's wheels, beside a driver.
+fake: $(FAKE)/wheel/libcudart.so.11.0
+$(FAKE)/wheel/libcudart.so.11.0: $(FAKE)/libcudart.so.11.0 $(FAKE)/580/libcuda.so.1
+	@mkdir -p $(@D)
+	$(Q)$(FAKE_CC) -DRUNTIME=11 -DVISIBILITY='"default"' -shared -o $@ tests/fake/cudart.c \
+	    -Wl,-soname,libcudart-d0da41ae.so.11.0 -Wl,--version-script=$<.map -Wl,-z,defs -ldl -lpthread
+	$(Q)ln -sf ../580/$$(readlink $(FAKE)/580/libcuda.so.1) $(@D)/libcuda.so.1
+
 # The soak (tests/gpu/soak), which runs here for seconds and on a GPU for minutes.
 $(OBJDIR)/soak: tests/gpu/soak/soak.c include/kg_cuda.h | fake
 	@mkdir -p $(@D)

@@ -1,9 +1,11 @@
 /*
  * PTX alone in a program on a shared 11.x runtime, whose loads nobody sees: what the cache holds for
- * KGUARD_TARGET is given to the runtime at the registration. Nothing is compiled for it.
+ * KGUARD_TARGET is given to the runtime at the registration. Nothing is compiled for it. Likewise where the
+ * runtime has a name of its own, as in PyTorch's wheels.
  * link: -l:libcudart.so.11.0 -l:libcuda.so.1 -Wl,-rpath,'$ORIGIN/../fake'
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_LOG=info KGUARD_TARGET=sm_120 TMP/cache
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_LOG=info TMP/cache
+ * run: LD_LIBRARY_PATH=@/../fake/wheel KGUARD_JIT=auto KGUARD_LOG=info KGUARD_TARGET=sm_120 TMP/cache
  */
 #include "jit_runtime.h"
 
