@@ -174,7 +174,10 @@ static bool is_nvrtc(const struct kgi_object *object)
 {
     const char *soname = kgi_object_soname(object);
 
-    return soname && strncmp(soname, "libnvrtc.so", 11) == 0;
+    /* libnvrtc.so.12, or libnvrtc-672ee683.so.11.2 in PyTorch's wheels; libnvrtc-builtins has no function of
+     * this name */
+    return soname && strncmp(soname, "libnvrtc", 8) == 0 &&
+           kgi_object_symbol(object, "nvrtcCompileProgram");
 }
 
 /* The place of this library among those known; LIBRARIES_MOST when there is no more room. */

@@ -4,6 +4,7 @@
  * link: -l:libcuda.so.1 -ldl
  * run: NVRTC=@/nvrtc/libnvrtc.so.12 KGUARD_LOG=error
  * run: NVRTC=@/nvrtc/libnvrtc.so.12 KGUARD_LOG=error linked
+ * run: NVRTC=@/nvrtc/libnvrtc-672ee683.so.11.2 KGUARD_LOG=error
  * run: NVRTC=@/nvrtc/libnvrtc.so.12 KGUARD=0
  */
 #include "direct.h"
