@@ -36,7 +36,8 @@ static bool find_driver(const struct kgi_object *lib, struct driver *d)
            d->DeviceGetAttribute;
 }
 
-/* libcuda.so.570.26 carries its version in the name of its file; there is no call that tells it. */
+/* libcuda.so.570.26 carries its version in the name of its file; there is no call that tells it. WSL's
+ * libcuda.so.1.1 does not. */
 static void driver_version(const struct kgi_object *lib, struct kgi_machine *m)
 {
     char path[512];
@@ -45,7 +46,7 @@ static void driver_version(const struct kgi_object *lib, struct kgi_machine *m)
     if (!kgi_object_path(lib, path, sizeof path))
         return;
     at = strstr(path, "libcuda.so.");
-    if (!at || !strchr(at + 11, '.'))
+    if (!at || !strchr(at + 11, '.') || atoi(at + 11) < 100)
         return;
     strncpy(m->driver, at + 11, sizeof m->driver - 1);
     m->host.driver = atoi(m->driver);

@@ -20,7 +20,7 @@ struct registered {
 };
 
 /* 580 of "libcuda.so.580.159.04" and of "... Kernel Module  580.159.04 ..."; 0 where it is not
- * there. */
+ * there: WSL has a libcuda.so.1.1. */
 static int branch_in(const char *text, const char *before)
 {
     const char *at = strstr(text, before);
@@ -28,7 +28,7 @@ static int branch_in(const char *text, const char *before)
 
     for (at = at ? at + strlen(before) : ""; *at >= '0' && *at <= '9'; at++)
         branch = 10 * branch + (*at - '0');
-    return branch;
+    return branch < 100 ? 0 : branch;
 }
 
 static int kernel_driver(void)

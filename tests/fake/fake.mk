@@ -56,6 +56,12 @@ $(FAKE)/wheel/libcudart.so.11.0: $(FAKE)/libcudart.so.11.0 $(FAKE)/580/libcuda.s
 	    -Wl,-soname,libcudart-d0da41ae.so.11.0 -Wl,--version-script=$<.map -Wl,-z,defs -ldl -lpthread
 	$(Q)ln -sf ../580/$$(readlink $(FAKE)/580/libcuda.so.1) $(@D)/libcuda.so.1
 
+# A driver under the name that it has in WSL.
+fake: $(FAKE)/wsl/libcuda.so.1.1
+$(FAKE)/wsl/libcuda.so.1.1: $(FAKE)/libcuda.so.570.26
+	@mkdir -p $(@D)
+	$(Q)cp $< $@ && ln -sf libcuda.so.1.1 $(@D)/libcuda.so.1
+
 # The soak (tests/gpu/soak), which runs here for seconds and on a GPU for minutes.
 $(OBJDIR)/soak: tests/gpu/soak/soak.c include/kg_cuda.h | fake
 	@mkdir -p $(@D)

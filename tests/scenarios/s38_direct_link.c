@@ -5,6 +5,7 @@
  * run: KGUARD=0
  * run: KGUARD_LOG=off
  * run: KGUARD_LOG=error
+ * run: LD_LIBRARY_PATH=@/../fake/wsl KGUARD_LOG=error
  * run: KGUARD_LOG=info
  * run: KGUARD_LOG=nonsense
  * run: KGUARD_LOG_FILE=TMP/kguard.%p.log
