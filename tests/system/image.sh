@@ -1,7 +1,8 @@
 #!/bin/bash
 # examples/docker/Dockerfile, built by a tool that reads Dockerfiles (buildah: no daemon, no registry) over a
 # Debian 12 in place of its base images, and what it makes, run as a container over the fake driver.
-# Root; after chroot.sh bookworm, whose system is the base. One line "ok WHAT" or "FAIL WHAT: why" for each.
+# So is what compose.kguard.yaml lays over a container. Root; after chroot.sh bookworm, whose system is the
+# base. One line "ok WHAT" or "FAIL WHAT: why" for each.
 set -u
 cd "$(dirname "$0")/../.." || exit
 OBJDIR=$(cd "${OBJDIR:-build}" && pwd)
@@ -68,4 +69,24 @@ tell "started: its image comes from the warmed layer, nothing is compiled" $? "$
 tool run "$container" -- /bin/sh -c '[ -e /opt/kguard/libkguard.so ] && ! [ -e /opt/ptxas ] &&
     grep -q /opt/kguard/libkguard.so /proc/self/maps' >"$work/log" 2>&1
 tell "in it: the library is preloaded, the compiler is not there" $? "$work/log"
+
+# compose.kguard.yaml over a container without kguard: its variables and mounts, the volume a folder. (That
+# compose itself reads the two files as one, pack.sh shows.)
+mkdir "$work/volume"
+mapfile -t laid < <(python3 - "$OBJDIR/libkguard.so" "$work/volume" <<'END'
+import sys, yaml
+(service,) = yaml.safe_load(open("examples/docker/compose.kguard.yaml"))["services"].values()
+for name, value in service["environment"].items():
+    print(f"--env={name}={value}")
+for mount, source in zip(service["volumes"], sys.argv[1:]):
+    print(f"--volume={source}:{mount['target']}" + (":ro" if mount.get("read_only") else ""))
+END
+)
+container=$(tool from --pull-never localhost/my/app 2>"$work/log")
+for said in 0 1; do
+    tool run "${laid[@]}" -e KGUARD_LOG=info -e KGFAKE_LINKED=/tests/scenarios/jit/voxelize.sm_120.cubin "$container" -- \
+        /fake/s60_jit_library run image >"$work/log" 2>&1
+    grep -q "JIT: $said images from the cache" "$work/log"
+    tell "the compose override, start $((said + 1)): $said images from the volume" $? "$work/log"
+done
 exit $failed
