@@ -9,6 +9,7 @@
 
 OBJDIR ?= build
 CC ?= gcc
+OBJCOPY ?= objcopy
 # The first make of a new machine may have to install the compiler yet.
 ARCH := $(or $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1),$(shell uname -m))
 Q := $(if $(V),,@)
@@ -99,7 +100,7 @@ $(OBJDIR)/libkguard.a: $(filter-out %/main.o,$(CLI_OBJ)) $(OBJDIR)/core.a
 	@rm -f $@ $(OBJDIR)/cli.a && ar rcs $(OBJDIR)/cli.a $(filter-out %/main.o,$(CLI_OBJ))
 	$(Q)$(CC) -r -nostdlib -o $(OBJDIR)/libkguard.o $(OBJDIR)/shim/cli/api.o $(OBJDIR)/cli.a \
 	    $(OBJDIR)/core.a -l:liblz4.a -l:libzstd.a -l:libmd.a -l:libsupc++.a
-	$(Q)objcopy -w --keep-global-symbol='kg_*' $(OBJDIR)/libkguard.o && ar rcs $@ $(OBJDIR)/libkguard.o
+	$(Q)$(OBJCOPY) -w --keep-global-symbol='kg_*' $(OBJDIR)/libkguard.o && ar rcs $@ $(OBJDIR)/libkguard.o
 
 include packaging/packaging.mk
 

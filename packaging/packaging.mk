@@ -3,6 +3,7 @@
 #   make uninstall     with the same settings
 #   make deb           build/deb/libkguard_*.deb, kguard_*.deb
 #   make wheel         build/wheel/kguard-*.whl
+# For another processor: CC, OBJCOPY and STRIP of its, RUNNER what runs its programs (tests/system/aarch64.sh).
 PREFIX ?= /usr/local
 INSTALL = VERSION=$(VERSION) DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' BINDIR='$(BINDIR)' \
     LIBDIR='$(LIBDIR)' INCLUDEDIR='$(INCLUDEDIR)' DATADIR='$(DATADIR)' packaging/install.sh
@@ -24,7 +25,7 @@ $(PACKAGING)/pages: $(PACKAGING)/pages.o $(filter-out %/main.o,$(CLI_OBJ)) $(OBJ
 
 # Each time: the date may be another.
 $(PAGES): $(PACKAGING)/%: packaging/%.in $(PACKAGING)/pages FORCE
-	$(Q)$(PACKAGING)/pages <$< >$@.new && mv $@.new $@
+	$(Q)$(RUNNER) $(PACKAGING)/pages <$< >$@.new && mv $@.new $@
 .PHONY: FORCE
 FORCE:
 
