@@ -160,12 +160,16 @@ static int sum_one(const struct kgi_cache_item *item, void *context)
     return 0;
 }
 
+static const char *reason(long result)
+{
+    return result == -EPERM ? "not yours alone: its owner or mode is not to be trusted"
+                            : strerror((int)-result);
+}
+
 static int answer(int result, const struct care *c)
 {
     if (result < 0)
-        kgi_complain("cache: %s: %s", c->cache->user ? c->cache->user : "nowhere",
-                     result == -EPERM ? "not yours alone: its owner or mode is not to be trusted"
-                                      : strerror(-result));
+        kgi_complain("cache: %s: %s", c->cache->user ? c->cache->user : "nowhere", reason(result));
     return result < 0 ? KGI_EXIT_UNREADABLE : KGI_EXIT_OK;
 }
 
@@ -369,10 +373,11 @@ static const char *whole_path(const char *path)
     return whole;
 }
 
-static int copied(long result, const struct kgi_cache *to)
+static int copied(long result, const char *from, const char *to)
 {
     if (result < 0) {
-        kgi_complain("cache: %s: %s", to->user ? to->user : "nowhere", strerror((int)-result));
+        kgi_complain("cache: from %s to %s: %s", from ? from : "nowhere", to ? to : "nowhere",
+                     reason(result));
         return KGI_EXIT_UNREADABLE;
     }
     printf("%ld entries copied\n", result);
@@ -395,7 +400,7 @@ static int export_to(struct care *c)
 {
     struct kgi_cache to = {.user = whole_path(c->argument), .is_public = true, .no_stats = true};
 
-    return copied(kgi_cache_copy(c->cache, &to), &to);
+    return copied(kgi_cache_copy(c->cache, &to), c->cache->user, to.user);
 }
 
 static int import_from(struct care *c)
@@ -404,7 +409,7 @@ static int import_from(struct care *c)
 
     if (!is_there(c->argument))
         return KGI_EXIT_UNREADABLE;
-    return copied(kgi_cache_copy(&from, c->cache), c->cache);
+    return copied(kgi_cache_copy(&from, c->cache), c->argument, c->cache->user);
 }
 
 /* ---- the command ----------------------------------------------------------------------------------------------------- */

@@ -26,6 +26,7 @@ def kguard(*arguments, code=0, **environment):
                           stderr=subprocess.PIPE, universal_newlines=True)
     expect("kguard cache %s: exit %d, not %d: %s" % (" ".join(arguments), done.returncode, code, done.stderr),
            done.returncode == code)
+    kguard.complaint = done.stderr
     return done.stdout
 
 
@@ -95,6 +96,8 @@ with tempfile.TemporaryDirectory() as folder:
     # Whose it is.
     os.chmod(tier, 0o777)
     kguard("list", "-c", tier, code=3)
+    kguard("import", tier, "-c", own, code=3)
+    expect("whose: " + kguard.complaint, "from " + tier + " to " + own + ": not yours alone" in kguard.complaint)
     os.chmod(tier, 0o755)
     stats = json.loads(kguard("stats", "-f", "json", "-c", tier))
     expect("stats", stats["entries"] == 2 and stats["place"] == tier and stats["limit"] == 2 << 30)
