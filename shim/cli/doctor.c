@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <kguard.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -459,13 +460,22 @@ static void add_caches(struct report *r)
 static void check_tiers(struct report *r, const char *list)
 {
     char copy[PATH_MAX], *rest = copy, *tier;
+    struct stat s;
 
     snprintf(copy, sizeof copy, "%s", list);
-    while ((tier = strsep(&rest, ":")))
-        if (*tier && (*tier != '/' || access(tier, R_OK | X_OK) != 0)) {
-            wrong(r, "%s: %s", tier, *tier == '/' ? strerror(errno) : "not an absolute path");
+    while ((tier = strsep(&rest, ":"))) {
+        const char *fault = NULL;
+        if (*tier && *tier != '/')
+            fault = "not an absolute path";
+        else if (*tier && (access(tier, R_OK | X_OK) != 0 || stat(tier, &s) != 0))
+            fault = strerror(errno);
+        else if (*tier && ((s.st_uid != 0 && s.st_uid != geteuid()) || s.st_mode & 022))
+            fault = "not looked at: neither yours nor root's alone";
+        if (fault) {
+            wrong(r, "%s: %s", tier, fault);
             return;
         }
+    }
 }
 
 /* What the table cannot see of a value. */

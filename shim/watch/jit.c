@@ -71,6 +71,9 @@ void kgi_jit_start(void)
                 "KGUARD_JIT=force does nothing more than auto without KGUARD_JIT_ONLY: it "
                 "would pass over the code of every library");
     kgi_jit_counts.pid = getpid();
+    if (!kgi_cache_default()->user && !kgi_cache_default()->shared[0])
+        kgi_log(KGI_WARN, "KGUARD_JIT has no place to keep code in, and leaves to the driver what "
+                          "that compiles: set KGUARD_CACHE_DIR");
     atomic_store_explicit(&kgi_jit_on, true, memory_order_release);
     kgi_machine(); /* from now on it is known without a driver call */
     if (atomic_load(&kgi_jit_counts.registered))

@@ -100,6 +100,8 @@ def test_settings(folder):
                    KGUARD_LOGFILE="/tmp/x", KGUARD_LOG_FILE="/no/where/log", KGUARD_PTXAS="/no/ptxas",
                    KGUARD_CACHE_DIR="here", KGUARD_CACHE_RO="/:there", KGUARD_CACHE_MAX_SIZE="many")
     equal(one(facts, "KGUARD_CACHE_RO"), ("/:there", "there: not an absolute path"))
+    equal(one(doctor(folder, KGUARD_CACHE_RO="/usr:/tmp"), "KGUARD_CACHE_RO"),
+          ("/usr:/tmp", "/tmp: not looked at: neither yours nor root's alone"))
     equal(one(facts, "KGUARD_LOG"),
           ("loud", "not one of off|error|warn|info|debug; the default counts"))
     equal(one(facts, "KGUARD_TARGET"), ("sm_x", "not a target: sm_120, 120 or 12.0"))

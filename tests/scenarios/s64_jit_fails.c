@@ -10,6 +10,7 @@
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_LINKED=/etc/passwd TMP/cache
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto CUDA_DISABLE_PTX_JIT=1 TMP/cache
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_CACHE_DIR=/dev/null/no TMP/cache
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_CACHE_DIR= HOME= XDG_CACHE_HOME= TMP/cache
  */
 #include "jit.h"
 
