@@ -509,7 +509,8 @@ static int walk_path(struct kgi_walk *walk, const char *path, bool named)
     }
     if (!S_ISDIR(s.st_mode) && !S_ISREG(s.st_mode)) {
         if (named)
-            kgi_walk_error(walk, path, "%s, not a file", kind_of(s.st_mode));
+            kgi_walk_error(walk, path, "%s, not a file%s", kind_of(s.st_mode),
+                           S_ISFIFO(s.st_mode) ? "; - reads a pipe, from standard input" : "");
         return 0;
     }
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

@@ -29,7 +29,8 @@ static void folders(void **state)
                      "d/sub/c.so = deep\n"
                      "d/linked/x.so = away\n"
                      "d/proc ~ a file system without files: skipped\n");
-    expect_path("d/pipe", "d/pipe ! a FIFO, not a file\n");
+    expect_path("d/pipe",
+                "d/pipe ! a FIFO, not a file; - reads a pipe, from standard input\n");
     alarm(0);
     expect_path("d/a.so", "d/a.so = real\n");
     expect_path("d/", "d/b.so = real\n"
