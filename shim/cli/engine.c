@@ -449,14 +449,15 @@ static uint64_t further(uint64_t end, uint64_t other)
 }
 
 /* ptxas and nvlink put both tables behind the sections. Half of the cubins that CUPTI brings have
- * them in front, where the window shows how far the sections go. */
+ * them in front, where they show how far the sections go; more than SMALL would be read again and
+ * again where a file is made of headers. */
 static uint64_t cubin_extent(struct scan *s, const Elf64_Ehdr *h)
 {
     uint64_t end = further(table_end(h->e_shoff, h->e_shnum, h->e_shentsize),
                            table_end(h->e_phoff, h->e_phnum, h->e_phentsize));
     Elf64_Shdr section;
 
-    if (h->e_shentsize != sizeof section || end > ROOM - 64 || !need(s, (size_t)end))
+    if (h->e_shentsize != sizeof section || end > SMALL || !need(s, (size_t)end))
         return end;
     for (uint64_t i = 0; i < h->e_shnum; i++)
         if (KGI_GET(here(s), h->e_shoff + i * sizeof section, &section) &&
