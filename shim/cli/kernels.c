@@ -8,9 +8,12 @@
  * Payloads are handed over in batches: half of cuBLASLt's 6 120 are smaller than 6 KB, and to wake a
  * thread costs more than to read one.
  *
- * Memory is bounded by two budgets: what waits packed, and what is unpacked at a time. A batch larger
- * than a budget is let through when it is alone. Two, so that the reader, which waits for room for
+ * Memory is bounded by two budgets: what was copied and waits, and what is unpacked at a time. A batch
+ * larger than a budget is let through when it is alone. Two, so that the reader, which waits for room for
  * packed bytes, can never hold what the threads need to make room.
+ *
+ * What one thread does alone counts: with 16 cores libcublasLt takes 0.17 s in the threads. So they also
+ * look ahead for the first payload (engine.c), name the kernels (table.c) and write their lines (output.c).
  */
 #include <errno.h>
 #include <limits.h>
