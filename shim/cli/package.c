@@ -555,13 +555,12 @@ static int ptxas_version(struct lines *l)
         total += l->held;
         for (char *at = kept;
              (at = memmem(at, held - (size_t)(at - kept), mark, sizeof mark - 1));) {
-            unsigned major, minor;
-            char number[16] = "";
+            char number[16] = "", major[3], minor[3]; /* %u would take "-1" */
 
             at += sizeof mark - 1;
             memcpy(number, at, held - (size_t)(at - kept) < 15 ? held - (size_t)(at - kept) : 15);
-            if (sscanf(number, "%2u.%2u", &major, &minor) == 2)
-                return (int)(major * 1000 + minor * 10);
+            if (sscanf(number, "%2[0-9].%2[0-9]", major, minor) == 2)
+                return atoi(major) * 1000 + atoi(minor) * 10;
         }
         size_t keep = held < 60 ? held : 60;
         memmove(kept, kept + held - keep, keep);

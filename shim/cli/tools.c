@@ -127,11 +127,12 @@ static void check_triton(const struct report *r, const struct kgi_packages *pack
 static int nvrtc_version(const char *path)
 {
     const char *at = strstr(path, "/libnvrtc-builtins");
-    unsigned major, minor;
+    char major[3], minor[3];
 
-    if (!at || !(at = strstr(at, ".so.")) || sscanf(at, ".so.%2u.%2u", &major, &minor) != 2)
+    if (!at || !(at = strstr(at, ".so.")) ||
+        sscanf(at, ".so.%2[0-9].%2[0-9]", major, minor) != 2)
         return 0;
-    return (int)(major * 1000 + minor * 10);
+    return atoi(major) * 1000 + atoi(minor) * 10;
 }
 
 static void check_nvrtc(const struct report *r, const struct kgi_file *file)

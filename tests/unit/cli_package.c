@@ -232,6 +232,7 @@ static void ptxas(void **state)
 {
     static char bytes[200000];
     static const char banner[] = "Cuda compilation tools, release %d.%d,\n\0"
+                                 "Cuda compilation tools, release -1.2\n"
                                  "Cuda compilation tools, release 12.4, V12.4.99\n";
     const struct kgi_ptxas *found;
     struct kgi_packages *p;

@@ -107,6 +107,7 @@ static void nvrtc(void **state)
     assert_non_null(strstr(CHECK(p, "sm_70", HOST("/lib/libnvrtc-builtins.so.13.0")),
                            "CUDA 13.0, which dropped sm_70 (CUDA 12.9 was the last that had it)"));
     assert_string_equal(CHECK(p, "sm_120", HOST("/lib/libnvrtc.so.12")), "");
+    assert_string_equal(CHECK(p, "sm_120", HOST("/lib/libnvrtc-builtins.so.-2.1")), "");
     kgi_packages_free(p);
 }
 
