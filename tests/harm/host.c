@@ -383,6 +383,31 @@ static void walks(void)
     in_walk = NULL;
 }
 
+static void begin_in_child(void)
+{
+    alarm(10);
+    start_here();
+    use();
+}
+
+static void *wait_for_end(void *unused)
+{
+    while (!over)
+        rest(10);
+    return unused;
+}
+
+/* A program with threads whose children come to CUDA first, each in a handler of its fork. */
+static void first_in_child(void)
+{
+    pthread_t thread;
+    pthread_create(&thread, NULL, wait_for_end, NULL);
+    pthread_atfork(NULL, NULL, begin_in_child);
+    fork_and_ask();
+    over = true;
+    pthread_join(thread, NULL);
+}
+
 /* ---- H14, H22: what the kernel refuses
  * ------------------------------------------------------------------ */
 
@@ -564,7 +589,9 @@ int main(int argc, char **argv)
         other_namespace(argument);
     if (IS("walks")) /* first, so that in a fork they come after the library's */
         pthread_atfork(before_fork, after_fork, after_fork);
-    if (!IS("late") && !IS("dlmopen"))
+    if (IS("first_in_child"))
+        first_in_child();
+    if (!IS("late") && !IS("dlmopen") && !IS("first_in_child"))
         start_here();
     if (IS("use"))
         use();

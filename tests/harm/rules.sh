@@ -11,6 +11,7 @@ check "H8 fork, vfork, posix_spawn and clone while threads work" yes 'run $host 
 mkdir -p cache
 check "H8 the same, writing a cache" yes 'KGUARD_JIT=auto KGUARD_CACHE_DIR=$work/cache run $host storm'
 check "H8 forked children ask the loader, while threads of their parent do" yes 'run $host walks'
+check "H8 children that come to CUDA first, in a handler of their fork" yes 'run $host first_in_child'
 check "H9 at most 6, 5, ... 0 open files" yes 'run $host few_files'
 check "H9 a daemon that closes everything" yes 'run $host daemon'
 check "H17 eight threads leave while the others fail" any 'run $host exits'
