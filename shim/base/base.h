@@ -206,7 +206,8 @@ bool kgi_object_path(const struct kgi_object *object, char *out, size_t size);
 
 /* ---- demangle.c --------------------------------------------------------------------------------- */
 
-/* The C++ name in readable form, or a copy of name where it is not mangled; cut to size. */
+/* The C++ name in readable form, or a copy of name where it is not mangled; cut to size. Of a mangled one of
+ * more than 1024 characters the beginning: "cutlass::Kernel2<...>". */
 void kgi_demangle(const char *name, char *out, size_t size);
 /* The same for many names, on one stack: KGI_DEMANGLE_STACK bytes from kgi_pages_get, of which only the
  * touched pages are real memory. NULL: out is a copy. */

@@ -435,7 +435,6 @@ static void remember_unchecked(const struct kgi_failed *failed)
 void kgi_failure_follows(const char *api, int result)
 {
     int there = 2, saved = errno;
-    char name[256] = "a kernel";
     struct kgi_diagnosis d = {.event = KGI_EVENT_FOLLOWUP, .reason = KG204_UNCHECKED, .ordinal = -1};
     KGI_TEXT(message, 768);
 
@@ -449,11 +448,12 @@ void kgi_failure_follows(const char *api, int result)
         kgi_text_add(&message, "%s = %d", api, result);
     else
         kgi_text_add(&message, "error %d", result);
-    if (unchecked.kernel)
-        kgi_demangle(unchecked.kernel, name, sizeof name);
     kgi_text_add(&message, ": likely a consequence of %s = %d for ",
                  unchecked.call.api ? unchecked.call.api : "a launch", unchecked.call.result);
-    kgi_text_add_safe(&message, name);
+    if (unchecked.kernel)
+        kgi_report_kernel(&message, unchecked.kernel);
+    else
+        kgi_text_add(&message, "a kernel");
     kgi_text_add(&message, " of ");
     kgi_text_add_safe(&message, file_of(&unchecked));
     kgi_text_add(&message, ", which was not checked: that kernel never ran");

@@ -103,14 +103,13 @@ struct list {
 static int list_kernel(const char *mangled, int registers, void *context)
 {
     struct list *list = context;
-    char name[256];
 
     (void)registers;
     if (list->count == 0)
         list->first = kgi_name(mangled);
     if (list->count++ < 3) {
-        kgi_demangle(mangled, name, sizeof name);
-        kgi_text_add(&list->text, "%s%s", list->count > 1 ? ", " : "", name);
+        kgi_text_add(&list->text, list->count > 1 ? ", " : "");
+        kgi_report_kernel(&list->text, mangled);
     }
     return 0;
 }

@@ -32,6 +32,50 @@ static void names(void **state)
     }
 }
 
+/* What the demangler takes it demangles; of a longer name the reader gets the beginning. */
+static void long_names(void **state)
+{
+    static const struct {
+        const char *start, *brick, *end, *whole, *beginning;
+    } rows[] = {
+        {"_ZN7cutlass7Kernel2I", "Li1E", "EEvv", "void cutlass::Kernel2<1, 1", "cutlass::Kernel2<...>"},
+        {"_ZN7cutlass7Kernel2INS_4gemm6kernel4GemmI", "Li1E", "EEEEvv",
+         "void cutlass::Kernel2<cutlass::gemm::kernel::Gemm<1, 1",
+         "cutlass::Kernel2<cutlass::gemm::kernel::Gemm<...>...>"},
+        {"_ZN2ns1fINS_1eE", "Li1E", "EEvv", "void ns::f<ns::e, 1, 1", "ns::f<ns::e...>"},
+        {"_Z6kernelI", "Li1E", "Evv", "void kernel<1, 1", "kernel<...>"},
+        {"_ZL6kernelI", "Li1E", "Evv", "void kernel<1, 1", "kernel<...>"},
+        {"_ZN12_GLOBAL__N_11fI", "Li1E", "EEvv", "void (anonymous namespace)::f<1",
+         "(anonymous namespace)::f<...>"},
+        {"_ZNSt1f1gI", "Li1E", "EEvv", "void std::f::g<1", "std::f::g<...>"},
+        {"_ZN1a1fE", "PPPi", "", "a::f(int***, int***", "a::f(...)"},
+        {"_Z1f", "PPPi", "", "f(int***, int***", "f(...)"},
+        {"_ZNK1aclE", "PPPi", "", "a::operator()(int***, int***", "a..."},
+    };
+    char name[2048], out[16384];
+
+    (void)state;
+    for (size_t i = 0; i < KGI_COUNT(rows); i++) {
+        size_t at = strlen(strcpy(name, rows[i].start)), length = 0;
+
+        while (length <= 1024) {
+            at += strlen(strcpy(name + at, rows[i].brick));
+            length = at + strlen(strcpy(name + at, rows[i].end));
+            if (length > 1000) { /* the last ones before the limit, and the first after it */
+                const char *start = length <= 1024 ? rows[i].whole : rows[i].beginning;
+
+                kgi_demangle(name, out, sizeof out);
+                assert_memory_equal(out, start, strlen(start) + (length > 1024));
+            }
+        }
+    }
+    memset(name, 'x', 1500);
+    name[1500] = 0;
+    memcpy(name, "_Z9999", 6); /* no name is so long here */
+    kgi_demangle(name, out, sizeof out);
+    assert_string_equal(out, name);
+}
+
 static void cut_to_size(void **state)
 {
     (void)state;
@@ -108,6 +152,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names),
+        cmocka_unit_test(long_names),
         cmocka_unit_test(cut_to_size),
         cmocka_unit_test(small_stack),
         cmocka_unit_test(random_names),
