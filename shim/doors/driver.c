@@ -89,18 +89,20 @@ static bool before_any_use(const struct kgi_call *call)
     return kgi_loads_eagerly(false) && strcmp(call->api, "cuLibraryGetModule") == 0;
 }
 
-static void failed(struct kgi_call *call, const struct kgi_kernel *kernel)
+/* True when the runtime call above is to report it, with the kernel: it knows more. */
+static bool failed(struct kgi_call *call, const struct kgi_kernel *kernel)
 {
     if (kgi_error_is_consequence(call->result) && !(kgi_thread_word & KGI_DEPTH))
         kgi_failure_follows(call->api, call->result);
     if (!kgi_failure_family(call->result))
-        return;
+        return false;
     if (kgi_thread_word & KGI_DEPTH) {
-        kgi_inner_set(call, kernel); /* the runtime call above knows more, and reports */
-        return;
+        kgi_inner_set(call, kernel);
+        return true;
     }
     call->unused = before_any_use(call);
     kgi_failure(call, kernel);
+    return false;
 }
 
 static KGI_SLOW void failed_handle(const char *api, int result, enum kgi_use use,
@@ -239,9 +241,12 @@ static KGI_SLOW void loaded(const char *api, int result, const void *caller, con
     else if (!kgi_options()->off && (!result || kgi_failure_family(result)))
         kernel.image = image_of(data, file, caller);
     if (kernel.image) {
+        bool keep = !result;
+
+        kernel.age = kernel.image->age;
         keep_log(kernel.image, log);
         if (result) {
-            failed(&call, &kernel);
+            keep = failed(&call, &kernel);
         } else {
             kgi_machine_ready();
             kgi_handle_set(handle, kernel.image, NULL, NULL);
@@ -249,7 +254,7 @@ static KGI_SLOW void loaded(const char *api, int result, const void *caller, con
             if (!ours) /* what was loaded needs no JIT */
                 kgi_module(kernel.image, false);
         }
-        kgi_image_end_load(kernel.image, result == 0);
+        kgi_image_end_load(kernel.image, keep);
     }
     errno = saved;
 }

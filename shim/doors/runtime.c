@@ -201,12 +201,14 @@ static KGI_SLOW void failed(const char *api, int result, enum kgi_use use, const
                                         .about = handle};
     struct kgi_kernel kernel = {0}, inner_kernel;
     int saved = errno;
+    bool inner;
 
     if (kgi_options()->off)
         return;
     if (handle)
         kgi_handle_get(handle, &kernel);
-    if (kgi_inner_take(&inner_call, &inner_kernel)) {
+    inner = kgi_inner_take(&inner_call, &inner_kernel);
+    if (inner) {
         if (!kernel.image)
             kernel.image = inner_kernel.image;
         if (!kernel.name)
@@ -222,6 +224,8 @@ static KGI_SLOW void failed(const char *api, int result, enum kgi_use use, const
         kgi_failure(&call, &kernel);
     if (kgi_failure_family(result))
         kgi_thread_failed(&call, &kernel);
+    if (inner)
+        kgi_inner_end(&inner_call, &inner_kernel);
     errno = saved;
 }
 
@@ -235,6 +239,7 @@ static KGI_SLOW void passed(bool launch)
     if (kgi_inner_take(&call, &kernel)) {
         call.unused = true; /* loaded on the way to something that works */
         kgi_failure(&call, &kernel);
+        kgi_inner_end(&call, &kernel);
     }
     if (launch)
         kgi_thread_launched();

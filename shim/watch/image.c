@@ -379,13 +379,13 @@ void kgi_image_inspect(struct kgi_image *image)
     kgi_unlock(&lock);
 }
 
-void kgi_image_end_load(struct kgi_image *image, bool loaded)
+void kgi_image_end_load(struct kgi_image *image, bool keep)
 {
     if (image->lasting)
         return;
     kgi_image_read(image);
     forget(image);
-    if (!loaded) {
+    if (!keep) {
         kgi_lock(&lock);
         drop_image(image);
         kgi_unlock(&lock);

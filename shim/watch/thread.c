@@ -26,6 +26,18 @@ static uint64_t order;
 
 _Atomic uint32_t kgi_pending;
 
+void kgi_inner_end(const struct kgi_call *call, const struct kgi_kernel *kernel)
+{
+    if (call->use == KGI_USE_LOAD && kernel->image && !kernel->image->lasting)
+        kgi_image_unregister(kernel->image, kernel->age);
+}
+
+static void forget_inner(struct slot *s)
+{
+    if (s->has_inner)
+        kgi_inner_end(&s->inner_call, &s->inner_kernel);
+}
+
 /* With the lock held: this thread's slot; make: a free one, else the oldest. */
 static struct slot *slot_of(int thread, bool make)
 {
@@ -41,6 +53,7 @@ static struct slot *slot_of(int thread, bool make)
         return NULL;
     if (!best->thread)
         atomic_fetch_add_explicit(&kgi_pending, 1, memory_order_relaxed);
+    forget_inner(best);
     *best = (struct slot){.thread = thread, .order = ++order};
     return best;
 }
@@ -60,6 +73,7 @@ void kgi_inner_set(const struct kgi_call *call, const struct kgi_kernel *kernel)
 
     kgi_lock(&lock);
     s = slot_of(thread, true);
+    forget_inner(s);
     s->has_inner = true;
     s->inner_call = *call;
     s->inner_kernel = kernel ? *kernel : (struct kgi_kernel){0};

@@ -87,8 +87,8 @@ void kgi_image_inspect(struct kgi_image *image);
 /* Which file the image lies in, or who built it. */
 void kgi_image_locate(struct kgi_image *image);
 /* The call that handed the image over is about to return, and its bytes may go away: the facts are
- * kept, what points into them is dropped. One that did not load is forgotten altogether. */
-void kgi_image_end_load(struct kgi_image *image, bool loaded);
+ * kept, what points into them is dropped. One that did not load is forgotten altogether, unless it is kept. */
+void kgi_image_end_load(struct kgi_image *image, bool keep);
 /* The kernel names of the code at index, or of all (-1), read again from where the image came from;
  * -ENODATA when that is not possible. */
 int kgi_image_kernels(const struct kgi_image *image, int index,
@@ -219,9 +219,11 @@ void kgi_thread_checked(const char *api, int result);
 /* Every failure nobody has asked about yet; at process end. */
 void kgi_thread_each_open(void (*each)(const struct kgi_failed *));
 
-/* A driver call failed inside a runtime call on this thread: kept until the runtime call returns. */
+/* A driver call failed inside a runtime call on this thread: kept until the runtime call returns. An image
+ * that did not load is kept as long, and goes when what was taken is done with. */
 void kgi_inner_set(const struct kgi_call *call, const struct kgi_kernel *kernel);
 bool kgi_inner_take(struct kgi_call *call, struct kgi_kernel *kernel);
+void kgi_inner_end(const struct kgi_call *call, const struct kgi_kernel *kernel);
 
 /* ---- audit.c: every loaded object --------------------------------------------------------------------- */
 
