@@ -7,6 +7,9 @@
  * The callback comes several times per failure, and also during calls that succeed. So it counts only
  * where the innermost caller of the driver is such a runtime, and only where that binary does hold an
  * image that this GPU cannot run.
+ *
+ * NVIDIA says nothing of what the callback may call. The one call made there is cuCtxGetDevice, and only
+ * where there are several GPUs: which of them the thread uses is known to nobody else.
  */
 #include "doors.h"
 
@@ -44,7 +47,7 @@ static bool is_client(const struct kgi_object *object)
 
 static void heard(void *data, CUlogLevel level, char *message, size_t length)
 {
-    const size_t room = 8;
+    const size_t room = 24; /* some are the driver's */
     struct kgi_frame *frames;
     size_t n, i = 0;
     bool guilty = false;
@@ -73,6 +76,9 @@ void kgi_drvlog_start(void)
         return;
     listen = (CUresult(*)(CUlogsCallback, void *, CUlogsCallbackHandle *))kgi_object_symbol(
         &driver, "cuLogsRegisterCallback");
-    if (listen && !atomic_exchange_explicit(&listening, true, memory_order_relaxed))
-        listen(heard, NULL, &handle);
+    if (!listen || atomic_exchange_explicit(&listening, true, memory_order_relaxed))
+        return;
+    kgi_machine_ready();
+    kgi_machine(); /* from now on it is known, and not asked for in the driver's callback */
+    listen(heard, NULL, &handle);
 }

@@ -4,6 +4,7 @@
  * link: -l:libcudart_static_11.a -ldl -lpthread
  * run:
  * run: LD_LIBRARY_PATH=@/../fake/580
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_LOG=error
  * run: LD_LIBRARY_PATH=@/../fake/580 CUDA_MODULE_LOADING=EAGER
  */
 #include "checked.h"
