@@ -91,12 +91,16 @@ struct collected {
     struct kgi_image *any;
 };
 
+/* With a name of our own: the loader's goes with the object, which another thread may unload at once. */
 static int collect(const struct kgi_object *object, void *context)
 {
     struct collected *c = context;
+    const char *name = c->count < OBJECTS_MOST ? kgi_name(object->name) : NULL;
 
-    if (c->count < OBJECTS_MOST)
-        c->objects[c->count++] = *object;
+    if (name) {
+        c->objects[c->count] = *object;
+        c->objects[c->count++].name = name;
+    }
     return 0;
 }
 
