@@ -107,7 +107,8 @@ static void name_frame(struct kgi_frame *f, struct kgi_bytes file)
     f->symbol = f->symbol_buffer;
 }
 
-/* Each object's file is mapped once, for all its frames. */
+/* Each object's file is mapped once, for all its frames. Whoever writes it anew in place ends the process
+ * anyway: the loader has mapped it too. */
 static void name_frames(struct kgi_frame *frames, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

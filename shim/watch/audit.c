@@ -37,6 +37,8 @@ static void each_image(const struct kgi_object *object,
 
     if (!object->low || !kgi_object_path(object, path, sizeof path))
         return;
+    /* Mapped, though whoever writes it anew in place ends the process: the loader has mapped it too, which
+     * does that anyway. Of gigabytes a few pages are looked at. */
     file = kgi_file_map(path, SIZE_MAX);
     if (file.size) {
         kgi_elf_section_named(file, "__nv_relfatbin", &walk.relocatable);

@@ -287,6 +287,11 @@ static void forget(struct kgi_image *image)
     }
 }
 
+static void close_read(struct kgi_bytes b)
+{
+    kgi_pages_put((void *)(uintptr_t)b.at, b.size + 1);
+}
+
 static void read_in_place(struct kgi_image *image)
 {
     const void *const *linked = image->linked;
@@ -301,7 +306,7 @@ static void read_in_place(struct kgi_image *image)
             read_container(image, *linked);
         return;
     }
-    file = kgi_file_map(image->library, SIZE_MAX);
+    file = kgi_file_read(image->library, SIZE_MAX / 2);
     if (file.size)
         add_codes(image, file);
     else
@@ -309,7 +314,7 @@ static void read_in_place(struct kgi_image *image)
     for (size_t i = 0; i < image->count; i++)
         kgi_inspect(&image->codes[i]);
     forget(image);
-    kgi_file_unmap(file);
+    close_read(file);
 }
 
 /* An image in a loaded object may be met by several threads at once: each works on a description of
@@ -445,7 +450,7 @@ static struct kgi_bytes open_again(const struct kgi_image *image)
     struct kgi_bytes b = {NULL, 0};
 
     if (!image->data)
-        return image->library ? kgi_file_map(image->library, KGI_INFLATE_MOST) : b;
+        return image->library ? kgi_file_read(image->library, KGI_INFLATE_MOST) : b;
     if (!image->size || image->size >= KGI_INFLATE_MOST)
         return b;
     b = (struct kgi_bytes){kgi_pages_get(image->size), image->size};
@@ -459,7 +464,7 @@ static struct kgi_bytes open_again(const struct kgi_image *image)
 static void close_again(const struct kgi_image *image, struct kgi_bytes b)
 {
     if (!image->data)
-        kgi_file_unmap(b);
+        close_read(b);
     else
         kgi_pages_put((void *)(uintptr_t)b.at, b.size);
 }
