@@ -74,11 +74,13 @@ static struct kgi_image *new_image(void)
     else
         image = kgi_alloc(sizeof *image);
     if (image) {
-        struct kgi_code *codes = image->codes;
-        size_t room = image->room;
-        uint32_t age = image->age + 1;
+        struct kgi_image old = *image;
 
-        *image = (struct kgi_image){.codes = codes, .room = room, .age = age};
+        *image = (struct kgi_image){.codes = old.codes,
+                                    .room = old.room,
+                                    .spare = old.spare,
+                                    .spare_room = old.spare_room,
+                                    .age = old.age + 1};
     }
     return image;
 }
@@ -317,12 +319,33 @@ static void read_in_place(struct kgi_image *image)
     close_read(file);
 }
 
+/* Arrays are kept with their record, so that plugins may come and go for ever: that of the codes, which in a
+ * new record is not in use, and one more. With the lock held. */
+static struct kgi_code *take_spare(struct kgi_image *image, size_t *room)
+{
+    struct kgi_code *spare = image->spare;
+
+    *room = image->spare_room;
+    image->spare = NULL;
+    image->spare_room = 0;
+    return spare;
+}
+
+static void put_spare(struct kgi_image *image, struct kgi_code *codes, size_t room)
+{
+    if (room > image->spare_room) {
+        image->spare = codes;
+        image->spare_room = room;
+    }
+}
+
 /* An image in a loaded object may be met by several threads at once: each works on a description of
  * its own, and the first to finish is believed. One that is built in memory is this thread's alone
  * until its load returns. */
 void kgi_image_read(struct kgi_image *image)
 {
     struct kgi_image fresh;
+    bool known;
 
     if (atomic_load_explicit(&image->read, memory_order_acquire))
         return;
@@ -332,9 +355,19 @@ void kgi_image_read(struct kgi_image *image)
         return;
     }
     fresh = (struct kgi_image){.data = image->data, .linked = image->linked};
+    kgi_lock(&lock);
+    known = atomic_load_explicit(&image->read, memory_order_relaxed);
+    if (!known)
+        fresh.codes = take_spare(image, &fresh.room);
+    kgi_unlock(&lock);
+    if (known)
+        return;
     read_in_place(&fresh);
     kgi_lock(&lock);
-    if (!atomic_load_explicit(&image->read, memory_order_relaxed)) {
+    if (atomic_load_explicit(&image->read, memory_order_relaxed)) {
+        put_spare(image, fresh.codes, fresh.room);
+    } else {
+        put_spare(image, image->codes, image->room); /* of what the record was before */
         image->codes = fresh.codes;
         image->count = fresh.count;
         image->room = fresh.room;
@@ -365,21 +398,42 @@ void kgi_inspect(struct kgi_code *code)
 
 void kgi_image_inspect(struct kgi_image *image)
 {
-    struct kgi_code *codes;
+    struct kgi_code *codes = image->codes;
+    size_t room = image->count;
 
     if (!image->count || atomic_load_explicit(&image->inspected, memory_order_acquire))
         return;
-    codes = image->lasting ? kgi_alloc(image->count * sizeof *codes) : image->codes;
-    if (!codes)
-        return;
-    if (codes != image->codes)
+    if (image->lasting) {
+        bool known;
+
+        kgi_lock(&lock);
+        known = atomic_load_explicit(&image->inspected, memory_order_relaxed);
+        if (!known)
+            codes = take_spare(image, &room);
+        kgi_unlock(&lock);
+        if (known)
+            return;
+        if (room < image->count) {
+            room = image->count;
+            codes = kgi_alloc(room * sizeof *codes);
+        }
+        if (!codes)
+            return;
         memcpy(codes, image->codes, image->count * sizeof *codes);
+    }
     for (size_t i = 0; i < image->count; i++)
         kgi_inspect(&codes[i]);
     kgi_lock(&lock);
     if (!atomic_load_explicit(&image->inspected, memory_order_relaxed)) {
+        if (image->lasting) { /* what was, others may be reading still */
+            image->spare = image->codes;
+            image->spare_room = image->room;
+            image->room = room;
+        }
         image->codes = codes;
         atomic_store_explicit(&image->inspected, true, memory_order_release);
+    } else if (image->lasting) {
+        put_spare(image, codes, room);
     }
     kgi_unlock(&lock);
 }

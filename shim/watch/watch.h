@@ -47,7 +47,8 @@ struct kgi_image {
     const char *built_by; /* for those: the library that handed it over */
     uint64_t place;       /* offset in library */
     struct kgi_code *_Atomic codes; /* replaced once, when inspected */
-    size_t count, room;
+    struct kgi_code *spare;         /* an array that is not in use, for what is read next */
+    size_t count, room, spare_room;
     uint64_t size;        /* bytes, as far as they were read */
     uint64_t mark;        /* hash of the first bytes: whether an image in memory is still there */
     uint64_t broken;      /* where reading stopped, when unreadable */

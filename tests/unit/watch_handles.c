@@ -99,6 +99,38 @@ static void no_growth(void **state)
     assert_true(after > before && after - before <= 64);
 }
 
+/* A fatbin in this program's own file, as a plugin's is registered each time that it is loaded. */
+__asm__(".section .rodata\n"
+        ".balign 8\n"
+        "fatbin: .incbin \"examples/voxelize.sm_60-90.fatbin\"\n"
+        ".previous\n"
+        ".section .data\n"
+        ".balign 8\n"
+        "registered: .long 0x466243b1, 1\n"
+        ".quad fatbin, 0\n"
+        ".previous\n");
+extern const char registered[] __attribute__((visibility("hidden")));
+
+static void no_growth_by_plugins(void **state)
+{
+    const char *before = NULL, *after;
+
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        struct kgi_image *image = kgi_image_registered(registered);
+
+        kgi_image_read(image);
+        assert_int_equal(image->count, 8);
+        kgi_image_inspect(image);
+        assert_int_equal(image->codes[7].kernels, 1);
+        kgi_image_unregister(image, image->age);
+        if (i == 100)
+            before = kgi_alloc(16);
+    }
+    after = kgi_alloc(16);
+    assert_true(after > before && after - before <= 64);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +138,7 @@ int main(void)
         cmocka_unit_test(another_at_its_address),
         cmocka_unit_test(ends_once),
         cmocka_unit_test(no_growth),
+        cmocka_unit_test(no_growth_by_plugins),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
