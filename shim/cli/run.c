@@ -151,13 +151,19 @@ static const int forwarded[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGTERM,
 static volatile sig_atomic_t child;
 
 /* What the terminal sends, it sends to the whole foreground process group: the command has it
- * already. */
+ * already. But that it is gone it tells the leader of its session alone, which kguard is where it
+ * was started in the place of a shell (ssh HOST, the first process of a container). */
+static bool command_has_it(int signal_number, const siginfo_t *info)
+{
+    return info->si_code == SI_KERNEL && !(signal_number == SIGHUP && getsid(0) == getpid());
+}
+
 static void forward(int signal_number, siginfo_t *info, void *context)
 {
     int saved = errno;
 
     (void)context;
-    if (info->si_code != SI_KERNEL && child > 0)
+    if (!command_has_it(signal_number, info) && child > 0)
         kill(child, signal_number);
     errno = saved;
 }

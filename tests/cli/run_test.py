@@ -339,6 +339,18 @@ def test_interrupt_key_comes_once(folder):
     equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 41)
 
 
+def test_terminal_that_goes_away(folder):
+    """Its session's leader alone is told; without kguard that is the command."""
+    said = os.path.join(folder, "said")
+    pid, terminal = in_terminal("sh", "-c", 'exec "$@" >"$0"', said, sys.executable, "-c", COUNTER,
+                                "SIGHUP")
+    wait_for(lambda: os.path.exists(said) and os.path.getsize(said))
+    os.close(terminal)
+    equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 41)
+    with open(said, encoding="utf-8") as text:
+        equal(text.read(), "ready\ncount 1\n")
+
+
 def test_job_control(folder):
     """A command that stops itself for its shell stops kguard too; both go on together."""
     text = "import os, signal; os.kill(0 if {all} else os.getpid(), signal.SIGTSTP); " \
