@@ -368,8 +368,7 @@ static int describe(struct kgi_archive *x)
     struct kgi_member *m = &x->member;
     const char *name = text_of(archive_entry_pathname(e), archive_entry_pathname_utf8(e));
     const char *hard = text_of(archive_entry_hardlink(e), archive_entry_hardlink_utf8(e));
-    const char *link =
-        hard ? hard : text_of(archive_entry_symlink(e), archive_entry_symlink_utf8(e));
+    const char *link = text_of(archive_entry_symlink(e), archive_entry_symlink_utf8(e));
 
     /* ar writes modes without a type: 644. */
     mode_t type = archive_entry_filetype(e);
@@ -378,14 +377,14 @@ static int describe(struct kgi_archive *x)
     free(m->link);
     *m = (struct kgi_member){
         .name = clean(name ? name : "(a name that cannot be read)"),
-        .link = link ? strdup(link) : NULL,
+        .link = hard ? clean(hard) : link ? strdup(link) : NULL,
         .regular = (type == AE_IFREG || type == 0) && !hard,
         .folder = type == AE_IFDIR,
         .hard = hard != NULL,
         .size = archive_entry_size_is_set(e) ? (uint64_t)archive_entry_size(e) : 0,
         .place = (uint64_t)archive_read_header_position(x->a) + x->from,
     };
-    return m->name && (m->link || !link) ? 0 : -ENOMEM;
+    return m->name && (m->link || !(hard || link)) ? 0 : -ENOMEM;
 }
 
 /* A file may begin like a compressed one, or hold something else than a tar: no error unless it was

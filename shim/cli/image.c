@@ -266,8 +266,7 @@ bool kgi_image_name(const char *name)
 
 char *kgi_image_link(const struct kgi_member *m)
 {
-    const char *slash = strrchr(m->name, '/'),
-               *to = m->link + (m->hard ? strspn(m->link, "./") : 0);
+    const char *slash = strrchr(m->name, '/'), *to = m->link;
     size_t folder = slash ? (size_t)(slash - m->name) : 0;
 
     if (m->hard)

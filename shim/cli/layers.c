@@ -32,21 +32,20 @@ struct layer {
     struct kgi_set skipped; /* hidden files of this layer */
     struct rescue *rescues;
     size_t rescue_count;
-    bool again; /* the second reading: only rescues */
+    bool again;   /* the second reading: only rescues */
+    bool reached; /* it could be opened */
 };
 
 static int add_rescue(struct layer *layer, const struct kgi_member *m)
 {
-    const char *target = m->link + strspn(m->link, "./");
-
-    if (!kgi_set_has(&layer->skipped, kgi_key_of_file(target)))
+    if (!kgi_set_has(&layer->skipped, kgi_key_of_file(m->link)))
         return 0;
     struct rescue *rescues = realloc(layer->rescues, (layer->rescue_count + 1) * sizeof *rescues);
     if (!rescues)
         return -ENOMEM;
     layer->rescues = rescues;
     rescues += layer->rescue_count++;
-    *rescues = (struct rescue){strdup(target), strdup(m->name)};
+    *rescues = (struct rescue){strdup(m->link), strdup(m->name)};
     return rescues->target && rescues->link ? 0 : -ENOMEM;
 }
 
@@ -88,6 +87,7 @@ static int layer_use(struct kgi_walk *walk, const struct kgi_node *node, void *c
     struct kgi_member m;
     int more, stop = 0;
 
+    layer->reached = true;
     named.named = true;
     if (form != KGI_TAR && form != KGI_PACKED) {
         /* An empty layer is a tar of zeros. */
@@ -201,8 +201,10 @@ static int walk_layer(struct source *source, const char *member, const char *pat
         layer.again = true;
         stop = with_member(source, member, layer.path, layer_use, &layer);
     }
-    if (stop == -ENOENT) {
-        kgi_walk_error(source->walk, path, "%s: a layer that is not there", member);
+    if (stop < 0 && stop != -ENOMEM && !layer.reached) {
+        kgi_walk_error(source->walk, path, "%s: a layer that %s%s", member,
+                       stop == -ENOENT ? "is not there" : "cannot be opened: ",
+                       stop == -ENOENT ? "" : strerror(-stop));
         stop = 0;
     }
     if (stop == 0)
@@ -227,6 +229,17 @@ static int walk_image(struct source *source, const struct kgi_images *images,
     return stop;
 }
 
+/* Web applications have an index.json and a manifest.json too, and not these beside them. */
+static bool claims_to_be_image(int folder)
+{
+    static const char *const names[] = {"oci-layout", "blobs", "repositories", "version"};
+    size_t i = 0;
+
+    while (i < KGI_COUNT(names) && faccessat(folder, names[i], F_OK, 0) != 0)
+        i++;
+    return i < KGI_COUNT(names);
+}
+
 static int walk_images(struct source *source, const char *path, bool *is)
 {
     struct kgi_images images = {.fetch = source_fetch, .context = source};
@@ -234,7 +247,8 @@ static int walk_images(struct source *source, const char *path, bool *is)
 
     *is = images.count > 0;
     /* A tar without a readable image is walked as a tar, which comes to the same errors. */
-    for (size_t i = 0; i < images.errors.count && (*is || !source->tar); i++)
+    bool say = *is || (!source->tar && claims_to_be_image(source->folder));
+    for (size_t i = 0; i < images.errors.count && say; i++)
         kgi_walk_error(source->walk, path, "%s", images.errors.at[i]);
     for (size_t i = 0; i < images.count && stop == 0; i++)
         stop = walk_image(source, &images, &images.at[i], path);

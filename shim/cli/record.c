@@ -92,11 +92,10 @@ int kgi_record_read(struct kgi_record *r, const char *path)
 
 static int add_links(struct recorded *l, const struct kgi_member *m)
 {
-    const char *target = m->link + strspn(m->link, "./");
     int error = 0;
 
     for (size_t i = 0; i < l->kept_count && error == 0; i++)
-        if (strcmp(l->kept[i].name, target) == 0)
+        if (strcmp(l->kept[i].name, m->link) == 0)
             error = kgi_names_add(&l->kept[i].links, strdup(m->name));
     return error;
 }

@@ -10,7 +10,7 @@
  * What lies on pseudo file systems (/proc, /sys) is left out: it has no end, and reading it has
  * effects. FIFOs, sockets and device nodes are never opened.
  */
-#include "walk.h"
+#include "image.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -488,7 +488,9 @@ static int walk_folder(struct kgi_walk *walk, const char *path, int fd, int dept
     if (stop == 0 && !walk->measuring &&
         (has(&names, "index.json") || has(&names, "manifest.json")))
         stop = kgi_image_walk_folder(walk, path, fd, &is_image);
-    for (size_t i = 0; i < names.count && stop == 0 && !is_image; i++) {
+    for (size_t i = 0; i < names.count && stop == 0; i++) {
+        if (is_image && kgi_image_name(names.at[i]))
+            continue;
         char *child = kgi_format("%s%s%s", path, slash, names.at[i]);
         stop = child ? walk_entry(walk, child, fd, names.at[i], depth) : -ENOMEM;
         free(child);

@@ -105,7 +105,7 @@ struct kgi_archive;
 /* A member; valid until the next one. */
 struct kgi_member {
     char *name; /* without "./" and "//"; never starts with a slash */
-    char *link; /* target of a symbolic or hard link, as it stands there, or NULL */
+    char *link; /* target of a hard link, as name; of a symbolic one, as it stands there; or NULL */
     bool regular, folder, hard;
     uint64_t size;  /* 0 when not known */
     uint64_t place; /* offset of its header in the (unpacked) archive */

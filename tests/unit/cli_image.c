@@ -285,15 +285,81 @@ static void damaged(void **state)
                                              "the rest is not read\n");
 }
 
-/* A web application's manifest.json makes no image of a folder. */
+/* A web application's manifest.json makes no image of a folder, whatever it says. */
 static void no_image(void **state)
 {
+    static const char *const manifests[] = {"{\"name\":\"app\"}", "{\"layers\":[{}]}", "// more"};
+    char want[128];
+
     (void)state;
     assert_int_equal(mkdir("w", 0755), 0);
-    store("w/manifest.json", text("{\"name\":\"app\"}"));
     store("w/index.json", text("[1]"));
     store("w/x", text("x"));
-    expect_path("w", "w/index.json = [1]\nw/manifest.json = {\"name\":\"app\"}\nw/x = x\n");
+    for (size_t i = 0; i < KGI_COUNT(manifests); i++) {
+        store("w/manifest.json", text(manifests[i]));
+        snprintf(want, sizeof want, "w/index.json = [1]\nw/manifest.json = %s\nw/x = x\n", manifests[i]);
+        expect_path("w", want);
+    }
+    /* But for what lies beside it. */
+    assert_int_equal(mkdir("w/blobs", 0755), 0);
+    expect_path("w", "w ! manifest.json: line 1, column 1: '[' or '{' expected near '/'\n"
+                     "w/index.json = [1]\nw/manifest.json = // more\nw/x = x\n");
+}
+
+/* An image that was unpacked among other things. */
+static void beside(void **state)
+{
+    struct item items[] = {
+        FILE_OF("index.json", "{\"manifests\":[" DESCRIPTOR(DIGEST_A, "") "]}"),
+        FILE_OF(BLOB(DIGEST_A), MANIFEST(DESCRIPTOR(DIGEST_0, ""))),
+        {BLOB(DIGEST_0), 'f', one_file("file")},
+        FILE_OF("lib/a.so", "a"),
+        FILE_OF("b.so", "b"),
+    };
+
+    (void)state;
+    store_items("o", items, KGI_COUNT(items));
+    expect_path("o", "o!plain256:000000000000!/file = file\no/b.so = b\no/lib/a.so = a\n");
+}
+
+static void unreadable_layer(void **state)
+{
+    struct item items[] = {
+        FILE_OF("index.json", "{\"manifests\":[" DESCRIPTOR(DIGEST_A, "") "]}"),
+        FILE_OF(BLOB(DIGEST_A), MANIFEST(DESCRIPTOR(DIGEST_0, "") "," DESCRIPTOR(DIGEST_1, ""))),
+        {BLOB(DIGEST_0), 'f', one_file("file")},
+        {BLOB(DIGEST_1), 'f', one_file("hidden")},
+    };
+    uid_t me = geteuid();
+
+    (void)state;
+    store_items("o", items, KGI_COUNT(items));
+    assert_int_equal(chmod("o/" BLOB(DIGEST_1), 0), 0);
+    assert_int_equal(chmod(".", 0755), 0);
+    assert_int_equal(me ? 0 : seteuid(65534), 0); /* root can read it */
+    expect_path("o", "o ! " BLOB(DIGEST_1) ": a layer that cannot be opened: Permission denied\n"
+                     "o!plain256:000000000000!/file = file\n");
+    assert_int_equal(seteuid(me), 0);
+}
+
+/* A name that begins with a dot is no "./". */
+static void links_to_dot_folders(void **state)
+{
+    const struct item below[] = {FILE_OF(".cache/lib", "linked"),
+                                 LINK_OF("venv/lib", 'h', "./.cache/lib")};
+    const struct item above[] = {FILE_OF(".wh..cache", "")};
+    struct item items[] = {
+        FILE_OF("index.json", "{\"manifests\":[" DESCRIPTOR(DIGEST_A, "") "]}"),
+        FILE_OF(BLOB(DIGEST_A), MANIFEST(DESCRIPTOR(DIGEST_0, "") "," DESCRIPTOR(DIGEST_1, ""))),
+        {BLOB(DIGEST_0), 'f', PACK(TAR, NONE, below)},
+        {BLOB(DIGEST_1), 'f', PACK(TAR, NONE, above)},
+    };
+    struct made tar = PACK(TAR, NONE, items);
+
+    (void)state;
+    store("t", tar);
+    expect_path("t", "t!plain256:000000000000!/venv/lib = linked\n");
+    expect_stream(tar, "-!plain256:000000000000!/.cache/lib = linked\n");
 }
 
 /* Blobs under their real names; the content of the last one may be another. */
@@ -373,6 +439,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, enter_folder, leave_folder)
         T(layout), T(docker),  T(platforms), T(emptied), T(nested),
         T(broken), T(damaged), T(no_image),  T(digests), T(outside),
+        T(beside), T(unreadable_layer), T(links_to_dot_folders),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
