@@ -377,7 +377,9 @@ static int describe(struct kgi_archive *x)
     free(m->link);
     *m = (struct kgi_member){
         .name = clean(name ? name : "(a name that cannot be read)"),
-        .link = hard ? clean(hard) : link ? strdup(link) : NULL,
+        .link = hard   ? clean(hard)
+                : link ? strdup(link)
+                       : NULL,
         .regular = (type == AE_IFREG || type == 0) && !hard,
         .folder = type == AE_IFDIR,
         .hard = hard != NULL,

@@ -49,14 +49,14 @@ static void put_json_text(const char *name, const char *s, size_t size)
     printf(",\"%s\":\"%s\"", name, t.at);
 }
 
-static void put_safe(const char *s, size_t size)
+static void put_safe(const char *s, size_t size, int width)
 {
     char copy[KGI_CACHE_OPTIONS + 1];
     KGI_TEXT(t, 4 * KGI_CACHE_OPTIONS);
 
     snprintf(copy, sizeof copy, "%.*s", (int)size, s);
     kgi_text_add_safe(&t, copy);
-    fputs(t.at, stdout);
+    printf("%-*s", width, t.at);
 }
 
 static void put_day(int64_t seconds)
@@ -112,18 +112,18 @@ static void put_item(const struct care *c, const struct kgi_cache_item *item,
     }
     printf("%.16s  %-12s  ", key, kgi_entry_state_names[state]);
     if (asked) {
-        printf("%-8.*s  %10llu -> %-10llu  ", (int)q.target.size, (const char *)q.target.at,
-               (unsigned long long)q.bytes, (unsigned long long)item->size);
+        put_safe((const char *)q.target.at, q.target.size, 8);
+        printf("  %10llu -> %-10llu  ", (unsigned long long)q.bytes, (unsigned long long)item->size);
         put_day(item->used);
         printf("  %s ", maker(e));
-        put_safe(e->by.build, strlen(e->by.build));
+        put_safe(e->by.build, strlen(e->by.build), 0);
         if (q.options.size) {
             fputs("  options ", stdout);
-            put_safe((const char *)q.options.at, q.options.size);
+            put_safe((const char *)q.options.at, q.options.size, 0);
         }
         if (e->failure && e->payload.at) {
             fputs(": ", stdout);
-            put_safe((const char *)e->payload.at, e->payload.size);
+            put_safe((const char *)e->payload.at, e->payload.size, 0);
         }
     }
     printf("%s%s\n", item->shared ? "  " : "", item->shared ? item->tier : "");

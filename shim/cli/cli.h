@@ -39,7 +39,7 @@ struct kgi_command {
  * many are left, or -1: the answer is out (--help) or the complaint is, and *exit_code is set. */
 int kgi_flags_parse(const struct kgi_command *command, int argc, char **argv, void *context,
                     int *exit_code);
-/* "kguard: ..." on stderr. */
+/* "kguard: ..." on stderr; what in it could write to the terminal, or begin another line, is shown. */
 void kgi_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- commands.c: all of them ----------------------------------------------------------------- */

@@ -585,14 +585,14 @@ static void add_environment(struct report *r)
 /* ---- output -------------------------------------------------------------------------------------
  */
 
-static void put_safe(const char *text)
+static void put_safe(const char *text, int width)
 {
     char buffer[2 * PATH_MAX];
     struct kgi_text safe = {buffer, sizeof buffer, 0, false};
 
     buffer[0] = 0;
     kgi_text_add_safe(&safe, text ? text : "");
-    fputs(buffer, stdout);
+    printf("%-*s", width, buffer);
 }
 
 static void put_text(const struct report *r)
@@ -604,12 +604,14 @@ static void put_text(const struct report *r)
         if (strcmp(section, f->section) != 0)
             printf("%s%s\n", i ? "\n" : "", f->section);
         section = f->section;
-        printf("  %-22s ", f->name);
-        put_safe(f->value);
+        fputs("  ", stdout);
+        put_safe(f->name, 22);
+        putchar(' ');
+        put_safe(f->value, 0);
         putchar('\n');
         if (f->problem) {
             printf("  %-22s ^ ", "");
-            put_safe(f->problem);
+            put_safe(f->problem, 0);
             putchar('\n');
         }
     }

@@ -4,12 +4,14 @@
 void kgi_complain(const char *format, ...)
 {
     va_list arguments;
+    char line[8192];
+    KGI_TEXT(safe, 2 * sizeof line);
 
-    fputs("kguard: ", stderr);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
+    kgi_text_add_safe(&safe, line);
+    fprintf(stderr, "kguard: %s\n", safe.at);
 }
 
 static bool needs_argument(const struct kgi_flag *f)

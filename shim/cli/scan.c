@@ -498,20 +498,10 @@ static void find_targets(struct run *run)
 
 static void show_errors(const struct kgi_scan *scan)
 {
-    for (size_t i = 0; i < scan->errors.count; i++) {
-        KGI_TEXT(line, 8192);
-        kgi_text_add_safe(&line, scan->errors.at[i].path);
-        kgi_text_add(&line, ": ");
-        kgi_text_add_safe(&line, scan->errors.at[i].text);
-        kgi_complain("error: %s", line.at);
-    }
-    for (size_t i = 0; i < scan->notes.count && !scan->quiet; i++) {
-        KGI_TEXT(line, 8192);
-        kgi_text_add_safe(&line, scan->notes.at[i].path);
-        kgi_text_add(&line, ": ");
-        kgi_text_add_safe(&line, scan->notes.at[i].text);
-        kgi_complain("note: %s", line.at);
-    }
+    for (size_t i = 0; i < scan->errors.count; i++)
+        kgi_complain("error: %s: %s", scan->errors.at[i].path, scan->errors.at[i].text);
+    for (size_t i = 0; i < scan->notes.count && !scan->quiet; i++)
+        kgi_complain("note: %s: %s", scan->notes.at[i].path, scan->notes.at[i].text);
 }
 
 static bool write_out(struct run *run)

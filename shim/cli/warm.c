@@ -349,6 +349,8 @@ static void finish(struct warm *w, struct job *j, int state, const char *error)
     pthread_mutex_lock(&w->lock);
     j->state = state;
     j->error = error ? strdup(error) : NULL;
+    for (char *at = j->error; at && (at = strchr(at, '\n'));)
+        *at = ' ';
     w->done++;
     show(w);
     pthread_mutex_unlock(&w->lock);

@@ -83,6 +83,16 @@ def test_runtimes_of_an_environment(folder):
     assert f"{packages}/{places[1]}" in values, "by PATH alone"
 
 
+def test_names_of_files_cannot_write_to_the_terminal(folder):
+    libraries = os.path.join(folder, "venv/lib/python3.12/site-packages/torch/lib")
+    os.makedirs(libraries)
+    with open(os.path.join(libraries, "libcudart\x1b[2J.so"), "w", encoding="utf-8"):
+        pass
+    text = subprocess.run([KGUARD, "doctor"], stdout=subprocess.PIPE, encoding="utf-8",
+                          env={"VIRTUAL_ENV": f"{folder}/venv", "HOME": folder}).stdout
+    equal((text.count("\x1b"), text.count("libcudart\\x1b[2J.so")), (0, 2))
+
+
 def test_preload(folder):
     if os.environ.get("SAN"):
         return  # the command is then no static program: the loader would take these for it

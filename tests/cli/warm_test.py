@@ -83,6 +83,12 @@ with tempfile.TemporaryDirectory() as folder:
         out, err = warm("-t", "sm_120", "-c", bad, fatbin, code=1, ptxas=ptxas)
         expect(ptxas + ": " + err, words in err and "0 compiled" in out and "\n\n" not in err)
         expect(ptxas + " left an entry", not os.path.isdir(bad) or not tree(bad))
+    bad = os.path.join(folder, "bad.tar")
+    with tarfile.open(bad, "w", format=tarfile.USTAR_FORMAT) as tar:
+        tar.add(fatbin, "a\x1b[2J\nkguard: b")
+    os.truncate(bad, 1000)
+    _, err = warm("-t", "sm_120", "-c", one, bad, code=3)
+    expect("a name is shown: " + err, "a\\x1b[2J\\x0akguard: b" in err and err.count("\n") == 1)
     warm("-t", "sm_120", "-c", one, fatbin, code=2, ptxas="no_such_ptxas")
     warm("-t", "sm_120", "-c", one, code=2)
     warm("-t", "sm_none", "-c", one, fatbin, code=2)
