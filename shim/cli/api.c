@@ -35,9 +35,16 @@ static ssize_t read_fd(void *context, void *to, size_t size)
     return n < 0 ? -errno : n;
 }
 
+/* Not past the end, which lseek would do. */
 static int skip_fd(void *context, uint64_t size)
 {
-    return lseek(*(int *)context, (off_t)size, SEEK_CUR) < 0 ? -errno : 0;
+    int fd = *(int *)context;
+    off_t at = lseek(fd, 0, SEEK_CUR);
+    struct stat s;
+
+    if (at < 0 || fstat(fd, &s) < 0 || at > s.st_size || size > (uint64_t)(s.st_size - at))
+        return -EINVAL;
+    return lseek(fd, (off_t)size, SEEK_CUR) < 0 ? -errno : 0;
 }
 
 static int open_file(const char *path)

@@ -70,7 +70,7 @@ int kgi_driver_parse(const char *text, int *branch);
 
 /* A file's bytes from first to last. read: like read(2), -errno on error; may give less than asked
  * for. skip: passes over bytes that nobody needs, where that is cheaper than reading them (a file on
- * disk: lseek); NULL where it is not. Returns 0, or -errno with the position unchanged. read_at: like
+ * disk: lseek), never past the end; NULL where it is not. Returns 0, or -errno with the position unchanged. read_at: like
  * pread(2), by any thread, whatever the position; NULL where only one pass is possible. */
 struct kgi_stream {
     ssize_t (*read)(void *context, void *to, size_t size);

@@ -107,7 +107,7 @@ static void put_aside(FILE *out, const struct kgi_file_verdict *v)
     if ((v->verdict.answer == KGI_JIT || v->verdict.answer == KGI_LINK) && v->compiled < v->judged)
         fprintf(out, "; %zu of %zu images", v->compiled, v->judged);
     if (v->failing && v->verdict.answer != KGI_NONE)
-        fprintf(out, "; %zu of %zu images are for other GPUs", v->failing, v->judged);
+        fprintf(out, "; %zu of %zu images do not run there", v->failing, v->judged);
     else if (v->failing && v->failing < v->judged)
         fprintf(out, ", in %zu of %zu images", v->failing, v->judged);
 }

@@ -140,6 +140,7 @@ for library in libraries + libraries[::-1] + libraries:
     assert json.loads(get(1)[1])['library'] == os.path.realpath(library._name), get(1)
 """
     libraries = os.path.join(OBJDIR, "scenarios")
+    assert glob.glob(f"{libraries}/libextension1[23].so"), f"nothing in {libraries}: make scenarios"
     script = script.replace("'libextension", f"'{libraries}/libextension")
     result = preloaded(script, LD_LIBRARY_PATH=f"{OBJDIR}/fake:{libraries}")
     equal((result.returncode, result.stderr.count("error[KG101]")), (0, 2))
@@ -209,6 +210,14 @@ def test_help_and_errors(folder):
             open(damaged, "wb") as part:
         part.write(whole.read()[:3000])
     assert f"{damaged}: " in run(program, "sm_120", damaged).stdout.split("\n", 1)[1]
+    with open(os.path.join(ROOT, "tests/fixtures/unpacked_120.fatbin"), "rb") as whole, \
+            open(damaged, "wb") as part:  # cut inside a payload that is passed over
+        fatbin = bytearray(whole.read())
+        fatbin[8:16], fatbin[24:32] = (n.to_bytes(8, "little") for n in (400112, 400000))
+        part.write(fatbin)
+    said = run(os.path.join(OBJDIR, "kguard"), "scan", "-t", "sm_120", damaged).stderr
+    assert f"{damaged}: byte 0x{len(fatbin):x}: the file ends inside" in said, said
+    assert said.split("error: ")[1] in run(program, "sm_120", damaged).stdout, said
 
 
 def test_header_in_cpp(folder):
