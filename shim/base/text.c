@@ -110,8 +110,9 @@ void kgi_text_add_json(struct kgi_text *t, const char *string)
  * direction of writing (CVE-2021-42574). */
 static bool moves_cursor(unsigned code)
 {
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x200e && code <= 0x200f) ||
-           (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x61c ||
+           (code >= 0x200e && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069);
 }
 
 void kgi_text_add_safe(struct kgi_text *t, const char *string)

@@ -92,6 +92,7 @@ static void safe(void **state)
         {"\xff\xc3", "\\xff\\xc3"},
         {"\xc2\x9b", "\\xc2\\x9b"},
         {"\xe2\x80\xae", "\\xe2\\x80\\xae"}, /* right-to-left override */
+        {"\xd8\x9c", "\\xd8\\x9c"},           /* Arabic letter mark */
     };
 
     (void)state;
