@@ -495,6 +495,24 @@ static void put_cell(FILE *out, const struct kgi_scan *scan, const struct kgi_ve
     fprintf(out, " %s%*s%s", style(scan, style_of(v->answer)), width, text, style(scan, PLAIN));
 }
 
+/* How many letters a text has, and where its last ones begin. */
+static int letters(const char *utf8)
+{
+    int count = 0;
+
+    for (; *utf8; utf8++)
+        count += (*utf8 & 0xc0) != 0x80;
+    return count;
+}
+
+static const char *last_letters(const char *utf8, int count)
+{
+    for (int over = letters(utf8) - count; over > 0; over--)
+        while ((*++utf8 & 0xc0) == 0x80)
+            ;
+    return utf8;
+}
+
 static void put_matrix(FILE *out, const struct kgi_scan *scan)
 {
     enum { CELL = 7, NAME_MOST = 60 };
@@ -503,7 +521,7 @@ static void put_matrix(FILE *out, const struct kgi_scan *scan)
     char name[24];
 
     for (size_t i = 0; i < scan->file_count; i++) {
-        int length = (int)strlen(scan->files[i].path + shared);
+        int length = letters(scan->files[i].path + shared);
         width = length > width ? length : width;
     }
     width = width > NAME_MOST ? NAME_MOST : width;
@@ -514,10 +532,10 @@ static void put_matrix(FILE *out, const struct kgi_scan *scan)
     for (size_t i = 0; i < scan->file_count; i++) {
         KGI_TEXT(text, 4096);
         kgi_text_add_safe(&text, scan->files[i].path + shared);
-        if (text.length > NAME_MOST) /* the end tells more than the beginning */
-            fprintf(out, "...%s", text.at + text.length - (NAME_MOST - 3));
+        if (letters(text.at) > NAME_MOST) /* the end tells more than the beginning */
+            fprintf(out, "...%s", last_letters(text.at, NAME_MOST - 3));
         else
-            fprintf(out, "%-*s", width, text.at);
+            fprintf(out, "%s%*s", text.at, letters(text.at) - width, "");
         for (size_t j = 0; j < scan->target_count; j++)
             put_cell(out, scan, &kgi_scan_verdict(scan, i, j)->verdict, CELL);
         fputc('\n', out);

@@ -30,6 +30,12 @@ some_images() {
     cd "$work" && "$kguard" scan --why -t sm_80,sm_90,sm_120 -d 570.26 two.fatbins
     "$kguard" scan --why -t sm_50,sm_90 -d 580.65.06 two.fatbins
 }
+# Names of more bytes than letters: the table stays one, and cuts none in two.
+letters() {
+    cp $F/default.fatbin "$work/kürzer.fatbin"
+    cp $F/legacy.ptx "$work/x$(printf 'é%.0s' {1..70}).ptx"
+    cd "$work" && "$kguard" scan -t sm_120 kürzer.fatbin x*.ptx | tail -n 3
+}
 kernels() { "$kguard" scan --kernels -t sm_80,sm_120 $F/host.so $F/default.fatbin; }
 kernels_json() { "$kguard" scan --kernels --why --format json -t sm_90 $F/default.fatbin $F/lz4.fatbin; }
 json() { "$kguard" scan --format json -t sm_90,sm_120 --driver 580.65 "${set1[@]}"; }
