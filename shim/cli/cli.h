@@ -102,7 +102,8 @@ struct kgi_found {
 
 struct kgi_file {
     char *path;        /* as shown: "/venv/a.so", "image.tar!sha256:ab12!/usr/lib/a.so" */
-    char *inner;       /* the path inside its root ("/usr/lib/a.so"), for package look-ups */
+    char *inner;       /* the path for package look-ups: inside its root ("/usr/lib/a.so"), or of what a
+                          process in another root has mapped, from here ("/proc/42/root/usr/lib/a.so") */
     uint64_t size;
     struct kgi_found *found;
     size_t found_count;

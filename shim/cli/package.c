@@ -670,13 +670,19 @@ static const char *torch_above(const struct kgi_packages *p, const char *inner)
 static void name_on_disk(struct kgi_file *file)
 {
     char path[PATH_MAX], torch[PATH_MAX + 32], name[192];
-    const char *member = strstr(file->path, ".a!/"); /* of a static library, which lies on disk */
-    char *shown = strndup(file->path, member ? (size_t)(member + 2 - file->path) : SIZE_MAX);
-    bool found = shown && realpath(shown, path);
+    const char *member = strstr(file->inner, ".a!/"); /* of a static library, which lies on disk */
+    int length = member ? (int)(member + 2 - file->inner) : INT_MAX;
 
-    free(shown);
-    if (!found)
+    if (snprintf(path, sizeof path, "%.*s", length, file->inner) >= (int)sizeof path)
         return;
+    /* What a process has mapped in another root; the links there lead elsewhere from here. */
+    if (strncmp(path, "/proc/", 6) != 0) {
+        char *full = realpath(path, NULL);
+        if (!full)
+            return;
+        snprintf(path, sizeof path, "%s", full);
+        free(full);
+    }
     if (!file->package && kgi_package_of(path, name, sizeof name))
         file->package = strdup(name);
     for (char *slash; !file->torch && (slash = strrchr(path, '/'));) {

@@ -55,24 +55,39 @@ static bool is_device(const struct kgi_mapping *m)
     return strncmp(m->path, "/dev/", 5) == 0 && strncmp(m->path, "/dev/shm/", 9) != 0;
 }
 
+/* A container's process: its path leads to another file here, or to none. */
+static bool is_elsewhere(const char *path, const struct stat *s)
+{
+    struct stat here;
+
+    return stat(path, &here) != 0 || here.st_dev != s->st_dev || here.st_ino != s->st_ino;
+}
+
 static int walk_mapping(struct kgi_walk *walk, pid_t pid, const struct kgi_mapping *m)
 {
     struct stat s;
     char *shown = kgi_format("%s%s", m->path, m->deleted ? " (deleted)" : "");
-    int stop = 0, fd = shown ? open_mapping(pid, m) : -1;
+    char *inside = kgi_format("/proc/%d/root%s", (int)pid, m->path);
+    int stop = 0, fd = shown && inside ? open_mapping(pid, m) : -1;
 
-    if (!shown)
+    if (!shown || !inside) {
+        free(shown);
+        free(inside);
         return -ENOMEM;
+    }
     if (fd < 0 && m->deleted)
         kgi_walk_error(walk, shown,
                        "deleted or replaced since it was mapped, and cannot be opened: %s",
                        strerror(errno));
     else if (fd < 0)
         kgi_walk_error(walk, shown, "cannot be opened: %s", strerror(errno));
-    else if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode))
+    else if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode)) {
+        walk->inner = !m->deleted && is_elsewhere(m->path, &s) ? inside : NULL;
         stop = kgi_walk_fd(walk, shown, fd, false, kgi_use_node, NULL);
+    }
     if (fd >= 0)
         close(fd);
+    free(inside);
     free(shown);
     return stop;
 }

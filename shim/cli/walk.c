@@ -315,8 +315,11 @@ int kgi_walk_fd(struct kgi_walk *walk, const char *path, int fd, bool named, kgi
     struct stat s;
     struct disk disk = {walk, fd, 0, 0};
     struct kgi_stream stream = {disk_read, &disk, disk_skip, disk_read_at};
-    struct kgi_node node = {
-        .path = path, .inner = path, .stream = &stream, .fd = fd, .named = named};
+    struct kgi_node node = {.path = path,
+                            .inner = walk->inner ? walk->inner : path,
+                            .stream = &stream,
+                            .fd = fd,
+                            .named = named};
 
     if (fstat(fd, &s) < 0 || lseek(fd, 0, SEEK_SET) < 0) {
         kgi_walk_error(walk, path, "cannot be read: %s", strerror(errno));

@@ -51,6 +51,7 @@ struct kgi_walk {
     uint64_t done;             /* bytes of files on disk, for the progress bar */
     bool measuring;            /* only adds up the sizes of files, into done */
     struct kgi_record *record; /* notes what is read while the order of layers is not known */
+    const char *inner;         /* of the next file on disk, where that is not its path; or NULL */
     /* Of the one file on disk (or stdin) whose contents are being walked: */
     uint64_t file_size;        /* 0 when not known */
     uint64_t base, passed;     /* walk->done at its start; bytes of it read or skipped */
