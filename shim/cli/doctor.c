@@ -174,12 +174,13 @@ static void add_gpus(struct report *r)
                  "without --gpus?");
 }
 
-/* "580.95.05" of ".../libcuda.so.580.95.05". */
+/* "580.95.05" of ".../libcuda.so.580.95.05"; not "1.1" of WSL's. */
 static const char *file_version(const char *path)
 {
     const char *name = strrchr(path, '/'), *so = name ? strstr(name, ".so.") : NULL;
+    int branch;
 
-    return so && strchr(so + 4, '.') ? so + 4 : NULL;
+    return so && kgi_driver_parse(so + 4, &branch) == 0 ? so + 4 : NULL;
 }
 
 /* A library once, under whatever names it is found. */

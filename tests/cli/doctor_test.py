@@ -58,6 +58,14 @@ def test_driver_and_runtimes_are_found_as_the_loader_would(folder):
         equal(one(doctor(folder), "libcuda.so.1"), ("not found", None))
 
 
+def test_driver_of_wsl(folder):
+    """It has a libcuda.so.1.1, which is no version."""
+    with open(os.path.join(folder, "libcuda.so.1.1"), "wb"):
+        os.symlink("libcuda.so.1.1", os.path.join(folder, "libcuda.so.1"))
+    equal(doctor(folder, LD_LIBRARY_PATH=folder)["libcuda.so.1"][0][0],
+          f"{folder}/libcuda.so.1 (LD_LIBRARY_PATH)")
+
+
 def test_runtimes_of_an_environment(folder):
     packages = os.path.join(folder, "venv/lib/python3.12/site-packages")
     places = ["nvidia/cuda_runtime/lib/libcudart.so.12", "nvidia/cu13/lib/libcudart.so.13",
