@@ -482,7 +482,6 @@ static void check_tiers(struct report *r, const char *list)
 /* What the table cannot see of a value. */
 static void check_value(struct report *r, const char *name, const char *value)
 {
-    char folder[PATH_MAX], *slash;
     struct kgi_target target;
 
     if (strcmp(name, "KGUARD") == 0 && kgi_options()->off)
@@ -494,12 +493,8 @@ static void check_value(struct report *r, const char *name, const char *value)
     else if (strcmp(name, "KGUARD_CACHE_RO") == 0)
         check_tiers(r, value);
     else if (strcmp(name, "KGUARD_LOG_FILE") == 0) {
-        snprintf(folder, sizeof folder, "%s", value);
-        slash = strrchr(folder, '/');
-        if (slash)
-            slash[slash == folder] = 0;
-        if (access(slash ? folder : ".", W_OK | X_OK) != 0)
-            wrong(r, "%s: nothing is written", strerror(errno));
+        if (kgi_log_fault(value))
+            wrong(r, "%s: nothing is written", strerror(kgi_log_fault(value)));
         else if (value[0] != '/')
             wrong(r, "a relative path: it is taken from wherever the program is at the moment");
     }

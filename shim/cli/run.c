@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,20 +41,28 @@ static int set_target(void *context, const char *value)
     return kgi_target_parse(value, &target);
 }
 
+int kgi_log_fault(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[PATH_MAX];
+    struct stat s;
+
+    if (stat(path, &s) == 0)
+        return S_ISDIR(s.st_mode) ? EISDIR : access(path, W_OK) < 0 ? errno : 0;
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1,
+             slash ? path : ".");
+    return !strchr(folder, '%') && access(folder, W_OK | X_OK) < 0 ? errno : 0;
+}
+
 /* What cannot be opened later takes the reports with it, and says nothing. */
 static int set_log(void *context, const char *value)
 {
-    const char *slash = strrchr(value, '/');
-    char *folder = strndup(value, slash ? (size_t)(slash - value) + 1 : 0);
-    int result = 0;
+    int fault = *value ? kgi_log_fault(value) : EINVAL;
 
     ((struct settings *)context)->log = value;
-    if (folder && *folder && !strchr(folder, '%') && access(folder, W_OK | X_OK) < 0) {
-        kgi_complain("run: %s: %s", folder, strerror(errno));
-        result = -EINVAL;
-    }
-    free(folder);
-    return *value ? result : -EINVAL;
+    if (fault && *value)
+        kgi_complain("run: %s: %s", value, strerror(fault));
+    return -fault;
 }
 
 static int set_format(void *context, const char *value)
@@ -288,6 +297,8 @@ static int run_program(char **command, const struct kgi_program *program, FILE *
         kgi_complain("KGUARD=0 or KGUARD_LOG=off is set: nothing will be said");
     if (start(command, program->path) < 0) {
         kgi_complain("run: %s", strerror(errno));
+        if (record)
+            unlink(record_path);
         return EXIT_OWN;
     }
     run.status = wait_for_child();

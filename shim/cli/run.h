@@ -37,6 +37,12 @@ bool kgi_preloadable(const char *path);
 void kgi_preload_each(const char *value, void (*each)(const char *entry, void *context),
                       void *context);
 
+/* ---- run.c ----------------------------------------------------------------------------------- */
+
+/* Why nothing can be appended to the file that KGUARD_LOG_FILE or --log names, an errno; 0: it can be,
+ * or, where a %p or %h stands for its folder's name, nobody knows. */
+int kgi_log_fault(const char *path);
+
 /* ---- summary.c ------------------------------------------------------------------------------- */
 
 struct kgi_run {

@@ -133,6 +133,8 @@ def test_settings(folder):
     assert "not a size" in one(facts, "KGUARD_CACHE_MAX_SIZE")[1]
     assert "relative" in one(doctor(folder, KGUARD_LOG_FILE="x.log"), "KGUARD_LOG_FILE")[1]
     equal(one(doctor(folder, KGUARD_LOG_FILE=f"{folder}/%p.log"), "KGUARD_LOG_FILE")[1], None)
+    equal(one(doctor(folder, KGUARD_LOG_FILE=folder), "KGUARD_LOG_FILE")[1],
+          "Is a directory: nothing is written")
     equal(one(doctor(folder, KGUARD="0"), "KGUARD"), ("0", "everything is off, other settings too"))
 
 

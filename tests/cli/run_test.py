@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -149,6 +150,24 @@ def test_no_file_stays_behind(folder):
     equal(os.listdir(folder), [])
 
 
+def test_no_file_stays_behind_where_nothing_can_be_started(folder):
+    def limit():
+        if os.geteuid() == 0:  # who may start any number
+            os.setuid(65534)
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+
+    mine = os.path.join(folder, "runtime")
+    os.mkdir(mine)
+    for path in (mine, folder):
+        os.chmod(path, 0o777)
+    for name in ("kguard", "libkguard.so"):
+        shutil.copy(os.path.join(OBJDIR, name), folder)
+    result = subprocess.run([f"{folder}/kguard", "run", "true"], preexec_fn=limit, encoding="utf-8",
+                            stderr=subprocess.PIPE, env=dict(os.environ, XDG_RUNTIME_DIR=mine))
+    equal((result.returncode, result.stderr, os.listdir(mine)),
+          (125, "kguard: run: Resource temporarily unavailable\n", []))
+
+
 # ---- what comes through to the command -----------------------------------------------------------
 
 
@@ -200,7 +219,8 @@ def test_exit_codes(folder):
     equal(run("./nor-this-one").returncode, 127)
     equal(run("/etc/passwd").returncode, 126)
     equal(run(folder).returncode, 126)
-    equal(run("true", options=["--log=/no/where/log"]).returncode, 2)
+    for log in ("/no/where/log", folder):
+        equal(run("true", options=[f"--log={log}"]).returncode, 2)
     with open("/dev/full", "w") as full:
         equal(subprocess.run([KGUARD, "--help"], stdout=full, stderr=subprocess.PIPE).returncode, 4)
     equal(run().returncode, 2)
