@@ -361,18 +361,6 @@ static int clear(struct care *c)
     return answer(kgi_cache_clear(c->cache), c);
 }
 
-/* The cache knows only whole paths. */
-static const char *whole_path(const char *path)
-{
-    char folder[4096], *whole = NULL;
-
-    if (path[0] == '/')
-        return path;
-    if (!getcwd(folder, sizeof folder) || asprintf(&whole, "%s/%s", folder, path) < 0)
-        return NULL;
-    return whole;
-}
-
 static int copied(long result, const char *from, const char *to)
 {
     if (result < 0) {
@@ -398,14 +386,14 @@ static bool is_there(const char *directory)
 
 static int export_to(struct care *c)
 {
-    struct kgi_cache to = {.user = whole_path(c->argument), .is_public = true, .no_stats = true};
+    struct kgi_cache to = {.user = kgi_whole_path(c->argument), .is_public = true, .no_stats = true};
 
     return copied(kgi_cache_copy(c->cache, &to), c->cache->user, to.user);
 }
 
 static int import_from(struct care *c)
 {
-    struct kgi_cache from = {.shared = {whole_path(c->argument)}};
+    struct kgi_cache from = {.shared = {kgi_whole_path(c->argument)}};
 
     if (!is_there(c->argument))
         return KGI_EXIT_UNREADABLE;
@@ -425,7 +413,7 @@ static const struct action {
 
 static int set_cache(void *context, const char *value)
 {
-    ((struct care *)context)->own.user = whole_path(value);
+    ((struct care *)context)->own.user = kgi_whole_path(value);
     return *value ? 0 : -EINVAL;
 }
 

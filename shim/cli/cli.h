@@ -39,6 +39,10 @@ struct kgi_command {
  * many are left, or -1: the answer is out (--help) or the complaint is, and *exit_code is set. */
 int kgi_flags_parse(const struct kgi_command *command, int argc, char **argv, void *context,
                     int *exit_code);
+/* "sm_90,12.0": adds each different GPU to targets, which has room for so many. 0, or -EINVAL. */
+int kgi_flag_targets(const char *value, struct kgi_target *targets, size_t room, size_t *count);
+/* The path, or below the working folder, kept until the exit; NULL where that has no name. */
+const char *kgi_whole_path(const char *path);
 /* "kguard: ..." on stderr; what in it could write to the terminal, or begin another line, is shown. */
 void kgi_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -1,6 +1,10 @@
 /* How a command reads its options, and shows them. */
 #include "cli.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 void kgi_complain(const char *format, ...)
 {
     va_list arguments;
@@ -12,6 +16,41 @@ void kgi_complain(const char *format, ...)
     va_end(arguments);
     kgi_text_add_safe(&safe, line);
     fprintf(stderr, "kguard: %s\n", safe.at);
+}
+
+int kgi_flag_targets(const char *value, struct kgi_target *targets, size_t room, size_t *count)
+{
+    char copy[512], *rest = copy, *word;
+
+    if (strlen(value) >= sizeof copy)
+        return -EINVAL;
+    strcpy(copy, value);
+    while ((word = strsep(&rest, ","))) {
+        struct kgi_target target;
+        size_t i = 0;
+
+        if (!*word)
+            continue;
+        if (kgi_target_parse(word, &target) || *count == room)
+            return -EINVAL;
+        target.suffix = 0; /* a GPU has none */
+        while (i < *count && targets[i].number != target.number)
+            i++;
+        if (i == *count)
+            targets[(*count)++] = target;
+    }
+    return *count ? 0 : -EINVAL;
+}
+
+const char *kgi_whole_path(const char *path)
+{
+    char folder[4096], *whole = NULL;
+
+    if (path[0] == '/')
+        return path;
+    if (!getcwd(folder, sizeof folder) || asprintf(&whole, "%s/%s", folder, path) < 0)
+        return NULL;
+    return whole;
 }
 
 static bool needs_argument(const struct kgi_flag *f)

@@ -92,13 +92,9 @@ static const struct kgi_flag flags[] = {
 /* The command may change its directory. */
 static void set_path(const char *variable, const char *path)
 {
-    char whole[2 * PATH_MAX], directory[PATH_MAX];
+    const char *whole = kgi_whole_path(path);
 
-    if (path[0] != '/' && getcwd(directory, sizeof directory)) {
-        snprintf(whole, sizeof whole, "%s/%s", directory, path);
-        path = whole;
-    }
-    setenv(variable, path, 1);
+    setenv(variable, whole ? whole : path, 1);
 }
 
 static bool is_switched_off(void)

@@ -44,26 +44,9 @@ static int set_target(void *context, const char *value)
 {
     struct run *run = context;
     struct kgi_scan *scan = &run->scan;
-    char copy[512], *rest = copy, *word;
 
-    if (strlen(value) >= sizeof copy)
-        return -EINVAL;
-    strcpy(copy, value);
-    while ((word = strsep(&rest, ","))) {
-        struct kgi_target target;
-        size_t i = 0;
-        if (!*word)
-            continue;
-        if (kgi_target_parse(word, &target) || scan->target_count == KGI_TARGETS_MOST)
-            return -EINVAL;
-        target.suffix = 0; /* a GPU has none */
-        while (i < scan->target_count && scan->targets[i].number != target.number)
-            i++;
-        if (i == scan->target_count)
-            scan->targets[scan->target_count++] = target;
-        scan->asked = true;
-    }
-    return scan->target_count ? 0 : -EINVAL;
+    scan->asked = true;
+    return kgi_flag_targets(value, scan->targets, KGI_TARGETS_MOST, &scan->target_count);
 }
 
 static int set_driver(void *context, const char *value)

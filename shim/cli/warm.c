@@ -57,22 +57,8 @@ struct warm {
 static int set_target(void *context, const char *value)
 {
     struct warm *w = context;
-    char copy[512], *rest = copy, *word;
 
-    if (strlen(value) >= sizeof copy)
-        return -EINVAL;
-    strcpy(copy, value);
-    while ((word = strsep(&rest, ","))) {
-        struct kgi_target t;
-
-        if (!*word)
-            continue;
-        if (kgi_target_parse(word, &t) || w->target_count == TARGETS_MOST)
-            return -EINVAL;
-        t.suffix = 0;
-        w->targets[w->target_count++] = t;
-    }
-    return w->target_count ? 0 : -EINVAL;
+    return kgi_flag_targets(value, w->targets, TARGETS_MOST, &w->target_count);
 }
 
 static int set_cache(void *context, const char *value)
@@ -142,18 +128,20 @@ static const char *in_folders(const char *list, const char *below)
     return NULL;
 }
 
-static bool find_ptxas(struct warm *w)
+/* One that is named or installed. */
+static const char *ptxas_here(void)
 {
-    if (!w->ptxas && kgi_options()->ptxas[0])
-        w->ptxas = kgi_options()->ptxas;
-    if (!w->ptxas)
-        w->ptxas = in_folders(getenv("PATH"), "/ptxas");
-    if (!w->ptxas)
-        w->ptxas = in_folders(getenv("CUDA_HOME"), "/bin/ptxas");
-    if (!w->ptxas)
-        w->ptxas = in_folders("/usr/local/cuda", "/bin/ptxas");
-    if (!w->ptxas)
-        w->ptxas = w->met;
+    const char *path = kgi_options()->ptxas[0] ? kgi_options()->ptxas : NULL;
+
+    if (!path)
+        path = in_folders(getenv("PATH"), "/ptxas");
+    if (!path)
+        path = in_folders(getenv("CUDA_HOME"), "/bin/ptxas");
+    return path ? path : in_folders("/usr/local/cuda", "/bin/ptxas");
+}
+
+static bool know_ptxas(struct warm *w)
+{
     if (!w->ptxas)
         kgi_complain("warm: no ptxas: name one with --ptxas or KGUARD_PTXAS, or install "
                      "nvidia-cuda-nvcc (pip)");
@@ -460,17 +448,6 @@ static int report(const struct warm *w)
 /* ---- the command
  * ------------------------------------------------------------------------------------------- */
 
-/* The cache knows only whole paths. */
-static const char *whole_path(const char *path)
-{
-    char folder[4096], *whole = NULL;
-
-    if (*path == '/')
-        return path;
-    return getcwd(folder, sizeof folder) && asprintf(&whole, "%s/%s", folder, path) >= 0 ? whole
-                                                                                         : NULL;
-}
-
 static bool prepare(struct warm *w, char **paths, int count)
 {
     if (!w->target_count)
@@ -479,18 +456,19 @@ static bool prepare(struct warm *w, char **paths, int count)
         kgi_complain("warm: for which GPU? For example: --target sm_120");
         return false;
     }
-    w->directory = w->directory ? whole_path(w->directory) : kgi_cache_default()->user;
+    w->directory = w->directory ? kgi_whole_path(w->directory) : kgi_cache_default()->user;
     if (!w->directory) {
         kgi_complain("warm: no place for the cache: name one with --cache");
         return false;
     }
     w->cache = (struct kgi_cache){.user = w->directory, .is_public = true, .no_stats = true};
-    /* Only when none is named or installed are the files searched for one. */
-    if (!w->ptxas && !kgi_options()->ptxas[0] && !in_folders(getenv("PATH"), "/ptxas") &&
-        !in_folders(getenv("CUDA_HOME"), "/bin/ptxas") &&
-        !in_folders("/usr/local/cuda", "/bin/ptxas"))
+    if (!w->ptxas)
+        w->ptxas = ptxas_here();
+    if (!w->ptxas) { /* only then are the files searched for one */
         walk_all(w, paths, count);
-    return find_ptxas(w);
+        w->ptxas = w->met;
+    }
+    return know_ptxas(w);
 }
 
 static int run(const struct kgi_command *self, int argc, char **argv)
