@@ -470,5 +470,7 @@ const struct kgi_command kgi_cache_command = {
         "gc       removes what is damaged, left over or expired, and what is above KGUARD_CACHE_MAX_SIZE\n"
         "clear    removes all entries and counters\n"
         "export   copies its proven entries to a directory for KGUARD_CACHE_RO, in an image for example\n"
-        "import   copies those of such a directory into it\n",
+        "import   copies those of such a directory into it\n"
+        "Exit code: 0, 1 a bad entry (verify) or none to use (explain), 2 wrong use, 3 a cache that\n"
+        "cannot be read or written, 4 a fault of kguard's own.\n",
 };

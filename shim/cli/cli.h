@@ -150,6 +150,8 @@ int kgi_inflater_add(struct kgi_inflater *inflater, size_t found, size_t code,
 /* Waits for all of them and stores the results in the file, also which bytes could not be had, where
  * nothing else is wrong with it. Frees the inflater. */
 int kgi_inflater_end(struct kgi_inflater *inflater, struct kgi_file *file);
+/* How many cores this process may use, 1 at least. */
+size_t kgi_cores(void);
 /* Calls each(context, i) for all i below count, by the same threads and this one; returns when all calls
  * have. */
 void kgi_each(size_t count, void (*each)(void *context, size_t i), void *context);

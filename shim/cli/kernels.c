@@ -21,6 +21,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <zstd.h>
 
 #include "cli.h"
@@ -521,17 +522,24 @@ static void *work(void *context)
     return NULL;
 }
 
-static void start_threads(void)
+size_t kgi_cores(void)
 {
     cpu_set_t set;
+    long count = sched_getaffinity(0, sizeof set, &set) ? sysconf(_SC_NPROCESSORS_ONLN)
+                                                        : CPU_COUNT(&set);
+
+    return count < 1 ? 1 : (size_t)count;
+}
+
+static void start_threads(void)
+{
     pthread_attr_t attributes;
     pthread_t thread;
     size_t want;
 
     pthread_mutex_lock(&pool.lock);
     if (pool.threads == 0) {
-        want = sched_getaffinity(0, sizeof set, &set) ? 1 : (size_t)CPU_COUNT(&set);
-        want = want > THREADS_MOST ? THREADS_MOST : want;
+        want = kgi_cores() < THREADS_MOST ? kgi_cores() : THREADS_MOST;
         pthread_attr_init(&attributes);
         pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
         while (pool.threads < want && pthread_create(&thread, &attributes, work, NULL) == 0)

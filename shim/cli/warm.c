@@ -397,9 +397,9 @@ static void *work(void *context)
 static void compile_all(struct warm *w)
 {
     pthread_t threads[256];
-    long n = w->threads ? w->threads : sysconf(_SC_NPROCESSORS_ONLN), started = 0;
+    size_t n = w->threads ? (size_t)w->threads : kgi_cores(), started = 0;
 
-    n = n < 1 ? 1 : n > (long)KGI_COUNT(threads) ? (long)KGI_COUNT(threads) : n;
+    n = n < KGI_COUNT(threads) ? n : KGI_COUNT(threads);
     w->bar = !w->quiet && isatty(2);
     show(w);
     while (started < n - 1 && pthread_create(&threads[started], NULL, work, w) == 0)
@@ -502,6 +502,8 @@ const struct kgi_command kgi_warm_command = {
     run,
     flags,
     KGI_COUNT(flags),
+    "Exit code: 0 all is there, 1 something was not compiled or not kept, 2 wrong use, 3 some input\n"
+    "could not be read, 4 a fault of kguard's own.\n"
     "In an image: RUN kguard warm --target sm_120 --cache /opt/kguard /opt/venv\n"
     "and KGUARD_CACHE_RO=/opt/kguard KGUARD_JIT=auto where it runs.\n",
     false};

@@ -76,6 +76,18 @@ with tempfile.TemporaryDirectory() as folder:
                "JIT: 1 images from the cache" in done.stderr and "0 compiled" in done.stderr)
         expect("the tier is untouched", tree(one) == before)
 
+    # As many at a time as it may use cores of.
+    slow, said = os.path.join(folder, "ptxas"), os.path.join(folder, "said")
+    with open(slow, "w", encoding="utf-8") as script:
+        script.write("#!/bin/sh\n[ $1 = --version ] || { echo start >>%s; sleep 0.3; echo end >>%s; }\n"
+                     'exec %s "$@"\n' % (said, said, os.path.abspath(os.path.join(JIT, "ptxas"))))
+    os.chmod(slow, 0o755)
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    warm("-t", "sm_120", "-c", os.path.join(folder, "slow"), "--ptxas", slow, fatbin, text)
+    os.sched_setaffinity(0, cores)
+    expect("one at a time", open(said).read() == 2 * "start\nend\n")
+
     # What goes wrong is said, and is no entry.
     for ptxas, words in (("ptxas_fails", "ptxas fatal: nothing here"), ("ptxas_dies", "signal 11"),
                          ("ptxas_lies", "no cubin")):
