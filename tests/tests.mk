@@ -7,7 +7,7 @@ FLOORS_code := base code
 FLOORS_rules := base code rules
 FLOORS_jit := base code rules jit
 FLOORS_report := base code rules report
-FLOORS_watch := base code rules report watch
+FLOORS_watch := base code rules jit report watch
 FLOORS_cli := base code rules jit report cli
 # The shared libarchive has the writers too, which tests make archives with.
 UNIT_LIBS_cli = -larchive $(CLI_LIBS)

@@ -49,7 +49,9 @@ struct runtime {
 static struct runtime runtimes[RUNTIMES_MOST];
 static _Atomic size_t runtime_count;
 static struct kgi_lock lock;
-static struct kgi_map by_stub; /* host stub or handle -> index + 1 */
+/* Host stub or handle -> index + 1. Stubs and functions stay when they are gone: another one lies at the
+ * address some day, and there are no more of them than the program has addresses. */
+static struct kgi_map by_stub;
 static struct kgi_map by_page; /* code page of a caller -> generation, and index + 1 in the last byte */
 static _Atomic uint64_t generation;
 
@@ -181,10 +183,11 @@ static inline struct runtime *runtime_of_stub(const void *stub, const void *call
     return KGI_LIKELY(index != 0) ? &runtimes[index - 1] : runtime_holding(stub, caller);
 }
 
+/* NULL forgets. */
 static void remember(const void *stub, const struct runtime *r)
 {
     kgi_lock(&lock);
-    kgi_map_set(&by_stub, (uintptr_t)stub, r->index + 1);
+    kgi_map_set(&by_stub, (uintptr_t)stub, r ? r->index + 1 : 0);
     kgi_unlock(&lock);
 }
 
@@ -372,12 +375,15 @@ KGI_EXPORT void __cudaUnregisterFatBinary(void **handle)
     void (*original)(void **) =
         r ? (void (*)(void **))r->original[R___cudaUnregisterFatBinary] : NULL;
     struct kgi_kernel kernel;
+    bool known = !kgi_options()->off && kgi_handle_get(handle, &kernel);
 
+    /* Before its end: at once another thread's registration may be given the same handle. */
+    remember(handle, NULL);
     if (original)
         original(handle);
     /* The object is about to be unmapped: what was remembered of its addresses is void. */
     atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
-    if (!kgi_options()->off && kgi_handle_get(handle, &kernel)) {
+    if (known) {
         kgi_handle_drop(handle, kernel.image);
         kgi_image_unregister(kernel.image, kernel.age);
     }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define SEEN_MOST 256
+#define QUICK ((size_t)1 << 10)
 #define REPORTS_MOST 32 /* full reports; beyond that the terminal is lost anyway */
 #define LINES_MOST 64   /* module lines */
 #define SEARCHES_MOST 64 /* of the stack, for an image that no door has seen */
@@ -35,7 +36,12 @@ static struct {
     unsigned reports, lines;
     bool exit_known;
     struct seen *first;
-    struct kgi_map quick; /* (image, result, group) -> seen: a repeated failure costs a look-up */
+    /* (image, result, group) -> seen: a repeated failure costs a look-up. Each key has one place, where the
+     * last of those that share it is: plugins may come and go for ever. */
+    struct {
+        uint64_t key;
+        struct seen *seen;
+    } quick[QUICK];
 } said;
 
 /* ---- the family -------------------------------------------------------------------------------------------- */
@@ -120,7 +126,7 @@ static void own_state(void)
         said.seen_count = 0;
         said.reports = said.lines = 0;
         said.first = NULL;
-        memset(&said.quick, 0, sizeof said.quick);
+        memset(said.quick, 0, sizeof said.quick);
     }
     said.pid = pid;
 }
@@ -160,6 +166,11 @@ static uint64_t quick_key(const struct kgi_call *call, const struct kgi_image *i
     return (k ^ (uint64_t)call->result << 52 ^ (uint64_t)group_of(call) << 61) | 1;
 }
 
+static size_t quick_place(uint64_t key)
+{
+    return (size_t)(key * 0x9e3779b97f4a7c15u >> 32) % QUICK;
+}
+
 /* From now on the text of this thread's error names who caused it; not for what a program asks that
  * expects a failure, nor for an image nobody has used yet. */
 static void name_in_text(const struct kgi_call *call, const struct kgi_kernel *kernel, bool query)
@@ -171,13 +182,16 @@ static void name_in_text(const struct kgi_call *call, const struct kgi_kernel *k
 /* Whether this image failed in this way before; then it is only counted. */
 static bool seen_quickly(const struct kgi_call *call, const struct kgi_kernel *kernel)
 {
-    struct seen *s;
+    struct seen *s = NULL;
+    uint64_t key;
 
     if (!kernel->image)
         return false;
+    key = quick_key(call, kernel->image);
     kgi_lock(&said.lock);
     own_state();
-    s = (struct seen *)(uintptr_t)kgi_map_get(&said.quick, quick_key(call, kernel->image));
+    if (said.quick[quick_place(key)].key == key)
+        s = said.quick[quick_place(key)].seen;
     kgi_unlock(&said.lock);
     if (!s)
         return false;
@@ -204,8 +218,12 @@ static struct seen *news_of(const struct kgi_call *call, const struct kgi_kernel
     if (s) {
         news = atomic_fetch_add_explicit(&s->count, 1, memory_order_relaxed) == 0;
         /* An image built in memory is another one each time. */
-        if (kernel->image && kernel->image->lasting)
-            kgi_map_set(&said.quick, quick_key(call, kernel->image), (uintptr_t)s);
+        if (kernel->image && kernel->image->lasting) {
+            uint64_t key = quick_key(call, kernel->image);
+
+            said.quick[quick_place(key)].key = key;
+            said.quick[quick_place(key)].seen = s;
+        }
         if (!said.first && group_of(call) != GROUP_QUERY && group_of(call) != GROUP_UNUSED)
             said.first = s;
     }

@@ -207,6 +207,28 @@ API void __cudaRegisterFatBinaryEnd(void **handle)
 API void __cudaUnregisterFatBinary(void **handle);
 API void __cudaUnregisterFatBinary(void **handle)
 {
+    struct image *image = (struct image *)handle;
+    pthread_mutex_lock(&lock);
+    for (struct image **i = &images; *i; i = &(*i)->next)
+        if (*i == image) {
+            *i = image->next;
+            break;
+        }
+    for (struct kernel **k = &kernels; *k;) {
+        struct kernel *gone = *k;
+        if (gone->image != image) {
+            k = &gone->next;
+            continue;
+        }
+        *k = gone->next;
+        free(gone);
+    }
+    pthread_mutex_unlock(&lock);
+#if RUNTIME >= 12
+    if (image->library)
+        cu.cuLibraryUnload(image->library);
+#endif
+    free(image);
 }
 
 API char __cudaInitModule(void **handle);
