@@ -57,50 +57,55 @@ static _Atomic uint64_t generation;
 
 /* ---- which runtime ----------------------------------------------------------------------------------- */
 
-/* One that is no longer loaded gives its place; RUNTIMES_MOST when all are. */
-static size_t place_of_one_gone(void)
+/* One that is no longer loaded gives its place; RUNTIMES_MOST when all are. *low: where it lay. */
+static size_t place_of_one_gone(uintptr_t *low)
 {
     size_t n = atomic_load_explicit(&runtime_count, memory_order_acquire), i = 0;
     struct kgi_object object;
 
-    while (i < n && kgi_object_at((const void *)runtimes[i].low, &object) &&
-           object.low == runtimes[i].low)
-        i++;
-    return i < n ? i : RUNTIMES_MOST;
+    for (; i < n; i++) {
+        *low = runtimes[i].low;
+        if (!kgi_object_at((const void *)*low, &object) || object.low != *low)
+            return i;
+    }
+    return RUNTIMES_MOST;
 }
 
-static bool is_runtime(const struct kgi_object *object)
+/* Whether this object is a runtime, and what it has. Looked up each time: another one may have lain there
+ * before. */
+static bool look_at(const struct kgi_object *object, struct runtime *out)
 {
-    return !kgi_object_is_self(object) && kgi_object_symbol(object, "__cudaRegisterFatBinary");
-}
-
-/* The runtime that this object is, or NULL. Its functions are looked up before the lock is taken, and each
- * time: another one may have lain there before. */
-static struct runtime *as_runtime(const struct kgi_object *object)
-{
-    struct runtime found = {.low = object->low}, *known = NULL;
     const char *soname;
-    size_t n, gone;
 
-    if (!is_runtime(object))
-        return NULL;
+    if (kgi_object_is_self(object) || !kgi_object_symbol(object, "__cudaRegisterFatBinary"))
+        return false;
+    *out = (struct runtime){.low = object->low};
     soname = kgi_object_soname(object);
     /* libcudart.so.11.0, or libcudart-d0da41ae.so.11.0 in PyTorch's wheels */
-    found.old = soname && strncmp(soname, "libcudart", 9) == 0 && strstr(soname, ".so.11");
+    out->old = soname && strncmp(soname, "libcudart", 9) == 0 && strstr(soname, ".so.11");
     for (size_t i = 0; i < RUNTIME_DOORS; i++)
-        found.original[i] = kgi_object_symbol(object, names[i]);
-    gone = place_of_one_gone();
+        out->original[i] = kgi_object_symbol(object, names[i]);
+    return true;
+}
+
+/* The place of what was found, old or new; NULL when there is no more room. */
+static struct runtime *keep(struct runtime *found)
+{
+    struct runtime *known = NULL;
+    uintptr_t low = 0;
+    size_t n, gone = place_of_one_gone(&low);
+
     kgi_lock(&lock);
     n = atomic_load_explicit(&runtime_count, memory_order_relaxed);
-    while (found.index < n && runtimes[found.index].low != found.low)
-        found.index++;
-    if (found.index == n && gone < n)
-        found.index = gone;
-    if (found.index < RUNTIMES_MOST) {
-        known = &runtimes[found.index];
-        if (memcmp(known->original, found.original, sizeof found.original) != 0)
-            *known = found;
-        if (found.index == n)
+    while (found->index < n && runtimes[found->index].low != found->low)
+        found->index++;
+    if (found->index == n && gone < n && runtimes[gone].low == low) /* still: no other thread took it */
+        found->index = gone;
+    if (found->index < RUNTIMES_MOST) {
+        known = &runtimes[found->index];
+        if (memcmp(known->original, found->original, sizeof found->original) != 0)
+            *known = *found;
+        if (found->index == n)
             atomic_store_explicit(&runtime_count, n + 1, memory_order_release);
     }
     kgi_unlock(&lock);
@@ -109,10 +114,11 @@ static struct runtime *as_runtime(const struct kgi_object *object)
 
 struct linked {
     const struct kgi_object *object; /* whose runtimes are looked for; NULL: all */
-    struct kgi_object runtimes[RUNTIMES_MOST];
-    size_t count;
+    size_t skip;                     /* so many of them */
+    struct runtime found;
 };
 
+/* In the walk, since another thread may unload it after that. */
 static int find_linked(const struct kgi_object *candidate, void *context)
 {
     struct linked *l = context;
@@ -121,32 +127,34 @@ static int find_linked(const struct kgi_object *candidate, void *context)
     for (size_t i = 0; soname && (needed = kgi_object_needed(l->object, i)); i++)
         if (strcmp(needed, soname) == 0)
             break;
-    if ((needed || !l->object) && is_runtime(candidate))
-        l->runtimes[l->count++] = *candidate;
-    return l->count == RUNTIMES_MOST;
+    return (needed || !l->object) && look_at(candidate, &l->found) && l->skip-- == 0;
+}
+
+static struct runtime *linked_runtime(const struct kgi_object *object, size_t skip)
+{
+    struct linked l = {.object = object, .skip = skip};
+
+    return kgi_object_each(find_linked, &l) ? keep(&l.found) : NULL;
 }
 
 static struct runtime *runtime_of_object(const struct kgi_object *object)
 {
-    struct runtime *r = as_runtime(object);
-    struct linked l = {.object = object};
+    struct runtime found;
 
-    if (r)
-        return r;
-    kgi_object_each(find_linked, &l);
-    return l.count ? as_runtime(&l.runtimes[0]) : NULL;
+    return look_at(object, &found) ? keep(&found) : linked_runtime(object, 0);
 }
 
-/* The only runtime loaded, else the one this thread used last, else any. */
+/* The only runtime loaded, else the one this thread used last, else the first. */
 static struct runtime *some_runtime(void)
 {
     size_t last = kgi_thread_word >> 16;
-    struct runtime *found = NULL;
-    struct linked l = {.object = NULL};
+    struct runtime *found = NULL, *next;
 
-    kgi_object_each(find_linked, &l);
-    for (size_t i = 0; i < l.count && !(found && found->index + 1 == last); i++)
-        found = as_runtime(&l.runtimes[i]);
+    for (size_t i = 0; (next = linked_runtime(NULL, i)); i++) {
+        if (next->index + 1 == last)
+            return next;
+        found = found ? found : next;
+    }
     return found;
 }
 
