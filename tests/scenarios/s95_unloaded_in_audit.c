@@ -3,6 +3,7 @@
  * loader's memory is looked at afterwards. (AddressSanitizer says so.)
  * link: -l:libcuda.so.1
  * run: KGUARD_LOG=info
+ * unsanitized: TSan starts with a call of the function that the program has here
  */
 #include <link.h>
 #include "direct.h"

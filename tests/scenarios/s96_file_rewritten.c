@@ -2,6 +2,7 @@
  * A module's file is emptied as soon as anybody has mapped it: the library reads it, and outlives that.
  * link: -l:libcuda.so.1
  * run: TMP/cache
+ * unsanitized: TSan starts with a call of the function that the program has here
  */
 #include <fcntl.h>
 #include <sys/mman.h>

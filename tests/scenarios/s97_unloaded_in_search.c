@@ -3,6 +3,7 @@
  * One of them is unloaded as soon as it was seen: nothing of it is looked at afterwards, and the call reaches
  * the other.
  * run:
+ * unsanitized: TSan starts with a call of the function that the program has here
  */
 #include <dlfcn.h>
 #include <link.h>
