@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define MARK_SIZE 512   /* an image is known by this many of its first bytes */
+#define FILE_MOST ((size_t)1 << 30) /* of a module: it is read whole, as the driver does */
 #define CODES_MOST 4096 /* entries of one image that are looked at; the most seen is 40 */
 
 static struct kgi_lock lock;
@@ -308,7 +309,7 @@ static void read_in_place(struct kgi_image *image)
             read_container(image, *linked);
         return;
     }
-    file = kgi_file_read(image->library, SIZE_MAX / 2);
+    file = kgi_file_read(image->library, FILE_MOST);
     if (file.size)
         add_codes(image, file);
     else
