@@ -7,6 +7,10 @@
  *
  * Paths are those inside an archive or image ("image.tar!/usr/lib/a.so"), so that the layers of an
  * image are one, and two wheels are two.
+ *
+ * Of an image whose layers come by in any order, an upgraded package's old metadata may come last,
+ * and that it is hidden is known at the very end. So with all that is known stands which file said
+ * it.
  */
 #include "cli.h"
 
@@ -22,19 +26,32 @@ enum {
     SLOTS_MOST = 1 << 20,   /* 16 MiB */
     LINES_MOST = 4 << 20,   /* of one file */
     PTXAS_MOST = 256 << 20, /* bytes read of one */
+    PROBES_MOST = 1000,     /* so many files name the same file, or somebody plays games */
 };
 
 /* What a key stands for; part of what is hashed. */
-enum kind { FILE_KEY = 1, MODULE_KEY, PACKAGE_KEY };
+enum kind { FILE_KEY = 1, MODULE_KEY, PACKAGE_KEY, NAME_KEY, SOURCE_KEY };
+
+#define NO_PACKAGE UINT32_MAX
 
 struct slot {
-    uint64_t key;     /* 0 = free */
-    uint32_t package; /* index */
+    uint64_t key;    /* 0 = free */
+    uint32_t value;  /* a package; of a package's NAME_KEY, an index of names */
+    uint32_t source; /* who said so */
+};
+
+/* A metadata file. */
+struct source {
+    uint64_t path;
+    bool hidden; /* the finished image does not have it: what it said does not count */
 };
 
 struct kgi_packages {
-    char **names; /* "torch 2.5.1", or NULL while not known */
-    size_t count, room;
+    char **names; /* "torch 2.5.1" */
+    size_t name_count, name_room;
+    uint32_t package_count;
+    struct source *sources; /* the last is the one being read */
+    size_t source_count, source_room;
     struct slot *slots;
     size_t slot_count, slot_room;
     struct kgi_ptxas *ptxas;
@@ -50,13 +67,14 @@ void kgi_packages_free(struct kgi_packages *p)
 {
     if (!p)
         return;
-    for (size_t i = 0; i < p->count; i++)
+    for (size_t i = 0; i < p->name_count; i++)
         free(p->names[i]);
     for (size_t i = 0; i < p->ptxas_count; i++) {
         free(p->ptxas[i].path);
         free(p->ptxas[i].inner);
     }
     free(p->names);
+    free(p->sources);
     free(p->slots);
     free(p->ptxas);
     free(p);
@@ -70,21 +88,27 @@ const struct kgi_ptxas *kgi_packages_ptxas(const struct kgi_packages *p, size_t 
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
-/* One hash map for all kinds of keys (open addressing, at most half full). */
-static struct slot *slot_of(struct slot *slots, size_t room, uint64_t key)
+/* One hash map for all kinds of keys (open addressing, at most half full), of each source one slot.
+ * The next one for this key, or the free one behind them. */
+static struct slot *next_slot(struct slot *slots, size_t room, uint64_t key, size_t *at)
 {
-    size_t i = (size_t)(key >> 20) & (room - 1);
-
-    while (slots[i].key && slots[i].key != key)
-        i = (i + 1) & (room - 1);
-    return &slots[i];
+    for (;; ++*at) {
+        struct slot *slot = &slots[((size_t)(key >> 20) + *at) & (room - 1)];
+        if (!slot->key || slot->key == key)
+            return slot;
+    }
 }
 
+/* What the last source said of it, of those that count. */
 static const struct slot *find(const struct kgi_packages *p, uint64_t key)
 {
-    struct slot *slot = p->slot_room ? slot_of(p->slots, p->slot_room, key) : NULL;
+    const struct slot *slot, *last = NULL;
 
-    return slot && slot->key ? slot : NULL;
+    for (size_t at = 0; p->slot_room && (slot = next_slot(p->slots, p->slot_room, key, &at))->key;
+         at++)
+        if (!p->sources[slot->source].hidden && (!last || slot->source > last->source))
+            last = slot;
+    return last;
 }
 
 static bool grow(struct kgi_packages *p)
@@ -94,9 +118,13 @@ static bool grow(struct kgi_packages *p)
 
     if (!slots)
         return false;
-    for (size_t i = 0; i < p->slot_room; i++)
+    for (size_t i = 0; i < p->slot_room; i++) {
+        size_t at = 0;
+        while (p->slots[i].key && next_slot(slots, room, p->slots[i].key, &at)->key)
+            at++;
         if (p->slots[i].key)
-            *slot_of(slots, room, p->slots[i].key) = p->slots[i];
+            *next_slot(slots, room, p->slots[i].key, &at) = p->slots[i];
+    }
     free(p->slots);
     p->slots = slots;
     p->slot_room = room;
@@ -104,15 +132,20 @@ static bool grow(struct kgi_packages *p)
 }
 
 /* Without memory, or past the limit, a package goes unnamed: nothing depends on it. */
-static void set(struct kgi_packages *p, uint64_t key, uint32_t package)
+static bool set(struct kgi_packages *p, uint64_t key, uint32_t value)
 {
+    uint32_t source = (uint32_t)p->source_count - 1;
     struct slot *slot;
+    size_t at = 0;
 
     if (p->slot_count * 2 >= p->slot_room && (p->slot_room >= SLOTS_MOST || !grow(p)))
-        return;
-    slot = slot_of(p->slots, p->slot_room, key);
+        return false;
+    while ((slot = next_slot(p->slots, p->slot_room, key, &at))->key && slot->source != source)
+        if (++at > PROBES_MOST)
+            return false;
     p->slot_count += !slot->key;
-    *slot = (struct slot){key, package};
+    *slot = (struct slot){key, value, source};
+    return true;
 }
 
 static uint64_t key_of(enum kind kind, struct kgi_bytes path)
@@ -230,43 +263,53 @@ static bool may_hold_code(struct kgi_bytes path)
 
 /* ---- packages -------------------------------------------------------------------------------- */
 
-/* The package that a metadata folder (or a dpkg name) describes: old or new. SIZE_MAX without
- * memory. */
-static size_t package_at(struct kgi_packages *p, struct kgi_bytes folder)
+/* The package that a metadata folder (or a dpkg name) describes: old or new. */
+static uint32_t package_at(struct kgi_packages *p, struct kgi_bytes folder)
 {
     uint64_t key = key_of(PACKAGE_KEY, folder);
     const struct slot *slot = find(p, key);
 
-    if (slot)
-        return slot->package;
-    if (p->count == p->room) {
-        size_t room = p->room ? p->room * 2 : 64;
+    if (!folder.size)
+        return NO_PACKAGE;
+    uint32_t package = slot ? slot->value : p->package_count++;
+    set(p, key, package);
+    return package;
+}
+
+static uint64_t name_key(uint32_t package)
+{
+    return key_of(NAME_KEY, (struct kgi_bytes){(const uint8_t *)&package, sizeof package});
+}
+
+static const char *package_name(const struct kgi_packages *p, uint32_t package)
+{
+    const struct slot *slot = find(p, name_key(package));
+
+    return slot ? p->names[slot->value] : NULL;
+}
+
+static void name_package(struct kgi_packages *p, uint32_t package, const char *name)
+{
+    if (package != NO_PACKAGE && p->name_count == p->name_room) {
+        size_t room = p->name_room ? p->name_room * 2 : 64;
         char **names = realloc(p->names, room * sizeof *names);
 
         if (!names)
-            return SIZE_MAX;
+            return;
         p->names = names;
-        p->room = room;
+        p->name_room = room;
     }
-    p->names[p->count] = NULL;
-    set(p, key, (uint32_t)p->count);
-    return p->count++;
+    char *copy = package != NO_PACKAGE ? strdup(name) : NULL;
+    if (copy && set(p, name_key(package), (uint32_t)p->name_count))
+        p->names[p->name_count++] = copy;
+    else
+        free(copy);
 }
 
-static void name_package(struct kgi_packages *p, size_t package, const char *name)
+static void own(struct kgi_packages *p, enum kind kind, struct kgi_bytes path, uint32_t package)
 {
-    char *copy = package < p->count ? strdup(name) : NULL;
-
-    if (copy) {
-        free(p->names[package]);
-        p->names[package] = copy;
-    }
-}
-
-static void own(struct kgi_packages *p, enum kind kind, struct kgi_bytes path, size_t package)
-{
-    if (package != SIZE_MAX && path.size)
-        set(p, key_of(kind, path), (uint32_t)package);
+    if (package != NO_PACKAGE && path.size)
+        set(p, key_of(kind, path), package);
 }
 
 /* ---- streams --------------------------------------------------------------------------------- */
@@ -335,7 +378,7 @@ static struct kgi_bytes record_path(struct kgi_bytes line)
     return (struct kgi_bytes){from, end ? (size_t)(end - from) : 0};
 }
 
-static void read_files(struct kgi_packages *p, struct kgi_bytes base, size_t package, bool record,
+static void read_files(struct kgi_packages *p, struct kgi_bytes base, uint32_t package, bool record,
                        struct lines *lines)
 {
     char buffer[PATH_ROOM];
@@ -350,7 +393,7 @@ static void read_files(struct kgi_packages *p, struct kgi_bytes base, size_t pac
 }
 
 /* Modules of an .egg-info beside them: "udf_ext" stands for udf_ext/ and udf_ext.abi3.so. */
-static void read_modules(struct kgi_packages *p, struct kgi_bytes base, size_t package,
+static void read_modules(struct kgi_packages *p, struct kgi_bytes base, uint32_t package,
                          struct lines *lines)
 {
     char buffer[PATH_ROOM];
@@ -361,7 +404,7 @@ static void read_modules(struct kgi_packages *p, struct kgi_bytes base, size_t p
             own(p, MODULE_KEY, join(base, line, buffer), package);
 }
 
-static void read_headers(struct kgi_packages *p, size_t package, struct lines *lines)
+static void read_headers(struct kgi_packages *p, uint32_t package, struct lines *lines)
 {
     char head[HEAD_ROOM], name[192];
     size_t size = 0;
@@ -379,14 +422,14 @@ static void read_headers(struct kgi_packages *p, size_t package, struct lines *l
 }
 
 /* A package, named after its metadata's folder as long as nothing better is known. */
-static size_t python_package(struct kgi_packages *p, struct kgi_bytes folder)
+static uint32_t python_package(struct kgi_packages *p, struct kgi_bytes folder)
 {
     char buffer[PATH_ROOM], file[256], name[192];
     struct kgi_bytes base, whole = join(folder, text(""), buffer);
-    size_t package = whole.size ? package_at(p, whole) : SIZE_MAX;
+    uint32_t package = package_at(p, whole);
 
     folder_of(whole, &base);
-    if (package == SIZE_MAX || p->names[package] || base.size >= sizeof file)
+    if (package == NO_PACKAGE || package_name(p, package) || base.size >= sizeof file)
         return package;
     memcpy(file, base.at, base.size);
     file[base.size] = 0;
@@ -424,7 +467,7 @@ static bool offer_conda(struct kgi_packages *p, const struct place *place, struc
 {
     char buffer[PATH_ROOM], name[192];
     struct kgi_bytes line, own_name, prefix = folder_of(place->folder, &own_name);
-    size_t package;
+    uint32_t package;
 
     if (!is(place->parent, "conda-meta") || !kgi_package_conda(place->base, name, sizeof name))
         return false;
@@ -460,12 +503,12 @@ static bool in_dpkg(const struct place *place, const char *folder, struct kgi_by
     return true;
 }
 
-static size_t dpkg_package(struct kgi_packages *p, struct kgi_bytes prefix, struct kgi_bytes name)
+static uint32_t dpkg_package(struct kgi_packages *p, struct kgi_bytes prefix, struct kgi_bytes name)
 {
     char buffer[PATH_ROOM], key[256];
 
     if (name.size + sizeof "dpkg:" > sizeof key)
-        return SIZE_MAX;
+        return NO_PACKAGE;
     memcpy(key, "dpkg:", 5);
     memcpy(key + 5, name.at, name.size);
     return package_at(p, join(prefix, (struct kgi_bytes){(uint8_t *)key, name.size + 5}, buffer));
@@ -474,7 +517,7 @@ static size_t dpkg_package(struct kgi_packages *p, struct kgi_bytes prefix, stru
 static void read_status(struct kgi_packages *p, struct kgi_bytes prefix, struct lines *lines)
 {
     char name[192];
-    size_t package = SIZE_MAX;
+    uint32_t package = NO_PACKAGE;
     struct kgi_bytes line, value;
     char current[128] = "";
 
@@ -492,7 +535,7 @@ static void read_status(struct kgi_packages *p, struct kgi_bytes prefix, struct 
 
 /* Lines of a .list are "/usr/lib/libz.so.1", of distroless images' .md5sums "0123...  usr/lib/...".
  * Where /lib is a link to /usr/lib, packages may name either. */
-static void read_list(struct kgi_packages *p, struct kgi_bytes prefix, size_t package,
+static void read_list(struct kgi_packages *p, struct kgi_bytes prefix, uint32_t package,
                       struct lines *lines)
 {
     static const char *const merged[] = {"/lib", "/bin/", "/sbin/"};
@@ -595,6 +638,21 @@ static bool offer_ptxas(struct kgi_packages *p, const struct place *place, const
     return true;
 }
 
+static bool add_source(struct kgi_packages *p, const char *path)
+{
+    if (p->source_count == p->source_room) {
+        size_t room = p->source_room ? p->source_room * 2 : 64;
+        struct source *sources = realloc(p->sources, room * sizeof *sources);
+
+        if (!sources)
+            return false;
+        p->sources = sources;
+        p->source_room = room;
+    }
+    p->sources[p->source_count++] = (struct source){key_of(SOURCE_KEY, text(path)), false};
+    return true;
+}
+
 bool kgi_packages_offer(struct kgi_packages *p, const char *path, const char *inner,
                         struct kgi_bytes start, struct kgi_stream *stream)
 {
@@ -608,15 +666,32 @@ bool kgi_packages_offer(struct kgi_packages *p, const char *path, const char *in
         strncmp(place.base, "ptxas", 5) != 0)
         return false;
     lines = malloc(sizeof *lines);
-    if (!lines)
+    if (!lines || !add_source(p, path)) {
+        free(lines);
         return false;
+    }
     lines->start = start;
     lines->stream = stream;
     lines->at = lines->held = lines->count = 0;
     taken = offer_python(p, &place, lines) || offer_conda(p, &place, lines) ||
             offer_dpkg(p, &place, lines) || offer_ptxas(p, &place, path, inner, lines);
+    p->source_count -= !taken;
     free(lines);
     return taken;
+}
+
+void kgi_packages_hide(struct kgi_packages *p, const char *path)
+{
+    uint64_t key = key_of(SOURCE_KEY, text(path));
+
+    for (size_t i = 0; i < p->source_count; i++)
+        p->sources[i].hidden |= p->sources[i].path == key;
+    for (size_t i = 0; i < p->ptxas_count; i++)
+        if (strcmp(p->ptxas[i].path, path) == 0) {
+            free(p->ptxas[i].path);
+            free(p->ptxas[i].inner);
+            p->ptxas[i--] = p->ptxas[--p->ptxas_count];
+        }
 }
 
 /* ---- look-ups -------------------------------------------------------------------------------- */
@@ -625,7 +700,7 @@ static const char *name_of(const struct kgi_packages *p, enum kind kind, struct 
 {
     const struct slot *slot = find(p, key_of(kind, path));
 
-    return slot ? p->names[slot->package] : NULL;
+    return slot ? package_name(p, slot->value) : NULL;
 }
 
 const char *kgi_packages_of(const struct kgi_packages *p, const char *inner)

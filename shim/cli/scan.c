@@ -215,6 +215,13 @@ static void add_finding(struct kgi_finding_list *list, struct kgi_finding findin
     list->at[list->count++] = finding;
 }
 
+static void free_finding(struct kgi_finding *finding)
+{
+    free(finding->path);
+    free(finding->text);
+    free(finding->help);
+}
+
 static void met_error(void *context, const char *path, const char *text)
 {
     struct run *run = context;
@@ -280,8 +287,15 @@ static int met_file(void *context, const char *path, const char *inner, struct k
 
 static void met_hidden(void *context, const char *path)
 {
-    struct kgi_scan *scan = &((struct run *)context)->scan;
+    struct run *run = context;
+    struct kgi_scan *scan = &run->scan;
 
+    kgi_packages_hide(run->packages, path);
+    for (size_t i = 0; i < scan->errors.count; i++)
+        if (strcmp(scan->errors.at[i].path, path) == 0) {
+            free_finding(&scan->errors.at[i]);
+            scan->errors.at[i--] = scan->errors.at[--scan->errors.count];
+        }
     for (size_t i = 0; i < scan->file_count; i++) {
         if (strcmp(scan->files[i].path, path) != 0)
             continue;
@@ -529,11 +543,8 @@ static bool has_findings(const struct run *run)
 
 static void free_list(struct kgi_finding_list *list)
 {
-    for (size_t i = 0; i < list->count; i++) {
-        free(list->at[i].path);
-        free(list->at[i].text);
-        free(list->at[i].help);
-    }
+    for (size_t i = 0; i < list->count; i++)
+        free_finding(&list->at[i]);
     free(list->at);
 }
 
