@@ -80,7 +80,7 @@ static bool matches(const struct kgi_known *row, const char *text)
     return false;
 }
 
-static const struct kgi_known *known_number(int number)
+static const struct kgi_known *known_number(long number)
 {
     for (size_t i = 0; i < kgi_known_count; i++)
         if (number && kgi_known[i].number == number)
@@ -94,7 +94,7 @@ static const struct kgi_known *known_in(const char *text)
     for (const char *at = text; (at = strstr(at, "error"));) {
         at += strlen("error");
         size_t n = strcspn(at, "0123456789");
-        const struct kgi_known *row = n <= 8 ? known_number(atoi(at + n)) : NULL;
+        const struct kgi_known *row = n <= 8 ? known_number(strtol(at + n, NULL, 10)) : NULL;
         if (row)
             return row;
     }
@@ -104,10 +104,11 @@ static const struct kgi_known *known_in(const char *text)
 /* "KG101", "kg101"; 0 when it is none that is known. */
 static int reason_code(const char *text)
 {
-    int code =
-        strncasecmp(text, "kg", 2) == 0 && isdigit((unsigned char)text[2]) ? atoi(text + 2) : 0;
+    long code = strncasecmp(text, "kg", 2) == 0 && isdigit((unsigned char)text[2])
+                    ? strtol(text + 2, NULL, 10)
+                    : 0;
 
-    return *kgi_reason_text(code) ? code : 0;
+    return code < 1000 && *kgi_reason_text((int)code) ? (int)code : 0;
 }
 
 /* The first code in a text: a report of the library's that was pasted. */
@@ -217,7 +218,7 @@ static bool explain_code(const char *word)
 {
     char *end;
     long number = strtol(word, &end, 10);
-    const struct kgi_known *row = *end ? NULL : known_number((int)number);
+    const struct kgi_known *row = *end ? NULL : known_number(number);
     int reason = reason_code(word);
 
     if (row)

@@ -17,6 +17,7 @@ struct record {
                       better */
     json_t *libraries; /* array of {library, package, code, cc} */
     json_t *failures;  /* process id -> how many calls failed in it */
+    json_int_t lost;   /* lines that cannot be read: one that had no room, and what came after it */
 };
 
 static const char *text_of(const json_t *event, const char *key)
@@ -127,9 +128,10 @@ static void read_record(struct record *r, FILE *file)
     char *line = NULL;
     size_t room = 0;
 
-    *r = (struct record){NULL, json_array(), json_object()};
+    *r = (struct record){NULL, json_array(), json_object(), 0};
     while (getline(&line, &room, file) > 0) {
         json_t *event = json_loads(line, 0, NULL);
+        r->lost += !event && *line != '\n';
         if (event)
             note(r, event);
         json_decref(event);
@@ -232,6 +234,11 @@ static void put_text(FILE *out, const struct kgi_run *run, const struct record *
                 (long long)failures, failures == 1 ? "" : "s");
         put_first(out, r->first);
     }
+    if (r->lost)
+        fprintf(out,
+                "kguard: %lld recorded event%s cannot be read (a full disk?): there may be more than "
+                "this\n",
+                (long long)r->lost, r->lost == 1 ? "" : "s");
     if (json_array_size(r->libraries))
         put_libraries(out, r->libraries);
 }
@@ -254,6 +261,8 @@ static void put_json(FILE *out, const struct kgi_run *run, const struct record *
     if (run->unseen)
         json_object_set_new(all, "unobserved", json_string(run->unseen));
     json_object_set_new(all, "failures", json_integer(failures_in_all(r)));
+    if (r->lost)
+        json_object_set_new(all, "lost", json_integer(r->lost));
     if (r->first)
         json_object_set(all, "first", r->first);
     json_object_set(all, "libraries", r->libraries);

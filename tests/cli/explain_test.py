@@ -84,6 +84,7 @@ The current PyTorch install supports CUDA capabilities sm_50 sm_60 sm_70 sm_75 s
     ("kguard[42]: error[KG103]: kernel k has PTX newer than the driver", ["KG103"]),
 ]
 UNKNOWN = ["ZeroDivisionError: division by zero", "error 1234", "errors: none", "KG999", "999", "kg",
+           "4294967505", "KG4294967397",
            "the background is blank", "an error while reading chapter 209"]
 
 

@@ -80,7 +80,11 @@ static void broken_lines(void **state)
 {
     (void)state;
     expect("{\"event\":\nnonsense\n[]\n3\n\n{}\n{\"event\":3}\n",
-           "kguard: ended with exit code 0; no CUDA call was seen to fail for want of code\n");
+           "kguard: ended with exit code 0; no CUDA call was seen to fail for want of code\n"
+           "kguard: 3 recorded events cannot be read (a full disk?): there may be more than this\n");
+    char *json = summary("{\"event\":", true, 0); /* as a write that had no room ends */
+    assert_non_null(strstr(json, ",\"lost\":1,"));
+    free(json);
     expect(EVENT("failure", 1, 1, "\"kernel\":7"),
            "kguard: ended with exit code 0; 1 CUDA call failed\n"
            "kguard:   first cause  an unknown library\n");
