@@ -8,6 +8,7 @@
 struct json {
     FILE *out;
     bool comma; /* something stands before at this level */
+    int error;  /* something is left out */
 };
 
 static void separate(struct json *j)
@@ -258,7 +259,7 @@ static void put_kernels(struct json *j, const struct kgi_scan *scan, size_t i)
 {
     struct kgi_kernel_table table;
 
-    if (kgi_kernel_table(scan, i, &table))
+    if ((j->error = kgi_kernel_table(scan, i, &table)))
         return;
     open_as(j, "kernels", '[');
     for (size_t k = 0; k < table.count; k++)
@@ -288,7 +289,7 @@ static void put_file_members(struct json *j, const struct kgi_scan *scan, size_t
     for (size_t t = 0; t < scan->target_count; t++)
         put_verdict(j, scan, i, t);
     close_as(j, ']');
-    if (scan->kernels)
+    if (scan->kernels && !j->error)
         put_kernels(j, scan, i);
     if (scan->why)
         put_evidence(j, file);
@@ -333,9 +334,9 @@ static void put_targets(struct json *j, const struct kgi_scan *scan)
     close_as(j, ']');
 }
 
-static void output_json(const struct kgi_scan *scan, FILE *out)
+static int output_json(const struct kgi_scan *scan, FILE *out)
 {
-    struct json j = {out, false};
+    struct json j = {out, false, 0};
 
     open_as(&j, NULL, '{');
     number(&j, "schema", 1);
@@ -354,28 +355,31 @@ static void output_json(const struct kgi_scan *scan, FILE *out)
     put_list(&j, "errors", &scan->errors);
     close_as(&j, '}');
     fputc('\n', out);
+    return j.error;
 }
 
 /* One object per line: "event" says of what. */
-static void output_jsonl(const struct kgi_scan *scan, FILE *out)
+static int output_jsonl(const struct kgi_scan *scan, FILE *out)
 {
+    int error = 0;
     const struct {
         const char *event;
         const struct kgi_finding_list *list;
     } lists[] = {{"finding", &scan->findings}, {"error", &scan->errors}};
 
     for (size_t i = 0; i < scan->file_count; i++) {
-        struct json j = {out, false};
+        struct json j = {out, false, error};
         open_as(&j, NULL, '{');
         number(&j, "schema", 1);
         string(&j, "event", "file");
         put_file_members(&j, scan, i);
         close_as(&j, '}');
         fputc('\n', out);
+        error = j.error;
     }
     for (size_t l = 0; l < KGI_COUNT(lists); l++)
         for (size_t i = 0; i < lists[l].list->count; i++) {
-            struct json j = {out, false};
+            struct json j = {out, false, 0};
             open_as(&j, NULL, '{');
             number(&j, "schema", 1);
             string(&j, "event", lists[l].event);
@@ -383,6 +387,7 @@ static void output_jsonl(const struct kgi_scan *scan, FILE *out)
             close_as(&j, '}');
             fputc('\n', out);
         }
+    return error;
 }
 
 /* ---- TSV ----------------------------------------------------------------------------------------------------- */
@@ -530,7 +535,7 @@ static void put_invocation(struct json *j, const struct kgi_scan *scan)
 
 static void output_sarif(const struct kgi_scan *scan, FILE *out)
 {
-    struct json j = {out, false};
+    struct json j = {out, false, 0};
 
     open_as(&j, NULL, '{');
     string(&j, "$schema", "https://json.schemastore.org/sarif-2.1.0.json");
@@ -551,19 +556,18 @@ static void output_sarif(const struct kgi_scan *scan, FILE *out)
     fputc('\n', out);
 }
 
-void kgi_output_machine(const struct kgi_scan *scan, FILE *out)
+int kgi_output_machine(const struct kgi_scan *scan, FILE *out)
 {
     switch (scan->format) {
     case KGI_FORMAT_JSON:
-        output_json(scan, out);
-        break;
+        return output_json(scan, out);
     case KGI_FORMAT_JSONL:
-        output_jsonl(scan, out);
-        break;
+        return output_jsonl(scan, out);
     case KGI_FORMAT_TSV:
         output_tsv(scan, out);
-        break;
+        return 0;
     default:
         output_sarif(scan, out);
+        return 0;
     }
 }

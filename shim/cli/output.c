@@ -637,12 +637,13 @@ static void put_rows(FILE *out, const struct kgi_kernel_table *t)
     }
 }
 
-static void put_kernels(FILE *out, const struct kgi_scan *scan, size_t i)
+static int put_kernels(FILE *out, const struct kgi_scan *scan, size_t i)
 {
     struct kgi_kernel_table table;
+    int error = kgi_kernel_table(scan, i, &table);
 
-    if (kgi_kernel_table(scan, i, &table))
-        return;
+    if (error)
+        return error;
     if (table.count) {
         fprintf(out, "\n%skernels of ", style(scan, BOLD));
         put_file(out, &scan->files[i]);
@@ -651,12 +652,15 @@ static void put_kernels(FILE *out, const struct kgi_scan *scan, size_t i)
     put_rows(out, &table);
     put_lacking(out, scan, &table);
     kgi_kernel_table_free(&table);
+    return 0;
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
 
-void kgi_output_text(const struct kgi_scan *scan, FILE *out)
+int kgi_output_text(const struct kgi_scan *scan, FILE *out)
 {
+    int error = 0;
+
     if (!scan->quiet)
         put_summary(out, scan);
     if (scan->asked)
@@ -668,10 +672,11 @@ void kgi_output_text(const struct kgi_scan *scan, FILE *out)
             fputc('\n', out);
             put_why(out, scan, i);
         }
-    for (size_t i = 0; i < scan->file_count && scan->kernels; i++)
-        put_kernels(out, scan, i);
+    for (size_t i = 0; i < scan->file_count && scan->kernels && !error; i++)
+        error = put_kernels(out, scan, i);
     if (!scan->quiet && scan->file_count)
         put_matrix(out, scan);
     if (!scan->quiet && !scan->asked && scan->file_count)
         fputs("\nWhat to do about one GPU: kguard scan --target sm_120 ...\n", out);
+    return error;
 }

@@ -508,22 +508,25 @@ static bool write_out(struct run *run)
     const char *no_color = getenv("NO_COLOR");
     static char buffer[1 << 17]; /* glibc makes one of 4 KiB, whatever it is asked for */
     bool good = out != NULL;
+    int error = 0;
 
     if (out)
         setvbuf(out, buffer, _IOFBF, sizeof buffer); /* kernels are megabytes of it */
     scan->color = run->color == WHEN_ALWAYS ||
                   (run->color == WHEN_AUTO && !(no_color && *no_color) && !run->output && isatty(1));
     if (good && scan->format == KGI_FORMAT_TEXT)
-        kgi_output_text(scan, out);
+        error = kgi_output_text(scan, out);
     else if (good)
-        kgi_output_machine(scan, out);
+        error = kgi_output_machine(scan, out);
     if (good)
         good = fflush(out) == 0 && !ferror(out);
-    if (!good)
-        kgi_complain("%s: %s", run->output ? run->output : "stdout", strerror(errno));
     if (run->output && out)
         good &= fclose(out) == 0;
-    return good;
+    if (!good)
+        kgi_complain("%s: %s", run->output ? run->output : "stdout", strerror(errno));
+    if (error)
+        kgi_complain("scan: kernels are left out: %s", strerror(-error));
+    return good && !error;
 }
 
 static bool has_findings(const struct run *run)

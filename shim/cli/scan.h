@@ -89,7 +89,8 @@ void kgi_kernel_table_free(struct kgi_kernel_table *table);
 
 /* ---- output.c: text; formats.c: json, jsonl, tsv, sarif -------------------------------------------------------- */
 
-void kgi_output_text(const struct kgi_scan *scan, FILE *out);
-void kgi_output_machine(const struct kgi_scan *scan, FILE *out);
+/* 0; -ENOMEM: kernels are left out. */
+int kgi_output_text(const struct kgi_scan *scan, FILE *out);
+int kgi_output_machine(const struct kgi_scan *scan, FILE *out);
 
 #endif
