@@ -12,6 +12,8 @@
  * larger than a budget is let through when it is alone. Two, so that the reader, which waits for room for
  * packed bytes, can never hold what the threads need to make room.
  *
+ * Where no thread can be started, the one that reads the file does it all.
+ *
  * What one thread does alone counts: with 16 cores libcublasLt takes 0.17 s in the threads. So they also
  * look ahead for the first payload (engine.c), name the kernels (table.c) and write their lines (output.c).
  */
@@ -493,9 +495,25 @@ static void note_error(struct kgi_inflater *owner, struct job *job, int error)
 /* A thread's share, in whole pages. */
 static size_t share_of(uint64_t most)
 {
-    size_t share = most / pool.threads;
+    size_t share = most / (pool.threads ? pool.threads : 1);
 
     return share < HUGE ? share : share & ~(HUGE - 1);
+}
+
+/* Under the lock, but for the reading. */
+static void do_batch(struct worker *w, struct batch *batch)
+{
+    w->packed.usual = share_of(PACKED_MOST);
+    w->unpacked.usual = share_of(UNPACKED_MOST);
+    pthread_mutex_unlock(&pool.lock);
+    for (struct job *job = batch->first; job; job = job->next) {
+        int error = read_kernels(w, batch->owner, job);
+        if (error)
+            note_error(batch->owner, job, error);
+        free(job->packed);
+    }
+    pthread_mutex_lock(&pool.lock);
+    end_batch(batch);
 }
 
 static void *work(void *context)
@@ -503,22 +521,9 @@ static void *work(void *context)
     struct worker w = {.zstd = NULL};
 
     (void)context;
-    for (;;) {
-        pthread_mutex_lock(&pool.lock);
-        struct batch *batch = take_batch();
-        w.packed.usual = share_of(PACKED_MOST);
-        w.unpacked.usual = share_of(UNPACKED_MOST);
-        pthread_mutex_unlock(&pool.lock);
-        for (struct job *job = batch->first; job; job = job->next) {
-            int error = read_kernels(&w, batch->owner, job);
-            if (error)
-                note_error(batch->owner, job, error);
-            free(job->packed);
-        }
-        pthread_mutex_lock(&pool.lock);
-        end_batch(batch);
-        pthread_mutex_unlock(&pool.lock);
-    }
+    pthread_mutex_lock(&pool.lock);
+    for (;;)
+        do_batch(&w, take_batch());
     return NULL;
 }
 
@@ -576,7 +581,7 @@ struct kgi_inflater *kgi_inflater_start(struct kgi_stream *stream)
     struct kgi_inflater *inflater = calloc(1, sizeof *inflater);
 
     start_threads();
-    if (inflater && pool.threads)
+    if (inflater)
         inflater->names = calloc(1, sizeof *inflater->names);
     if (!inflater || !inflater->names) {
         free(inflater);
@@ -589,6 +594,7 @@ struct kgi_inflater *kgi_inflater_start(struct kgi_stream *stream)
 
 static void hand_over(struct kgi_inflater *inflater)
 {
+    static struct worker alone; /* where no thread could be started */
     struct batch *batch = inflater->filling;
 
     inflater->filling = NULL;
@@ -604,7 +610,10 @@ static void hand_over(struct kgi_inflater *inflater)
         pool.first = batch;
     pool.last = batch;
     inflater->open++;
-    pthread_cond_signal(&pool.work);
+    if (pool.threads)
+        pthread_cond_signal(&pool.work);
+    else
+        do_batch(&alone, take_batch());
     pthread_mutex_unlock(&pool.lock);
 }
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""kguard scan --pid: whose a library is that another root's process has mapped."""
+"""kguard scan and processes: whose a library is that another root's process has mapped; kernels where
+no thread can be started."""
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -40,7 +42,27 @@ def package_of(library, *command):
     return files[library]
 
 
+def limit():
+    """To the process itself."""
+    if os.geteuid() == 0:  # who may start any number
+        os.setuid(65534)
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+
+
+def test_without_threads():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        for path in (KGUARD, os.path.join(ROOT, "tests/fixtures/default.fatbin")):
+            shutil.copy(path, folder)
+        command = ["./kguard", "scan", "--kernels", "--why", "-t", "sm_80,sm_90", "default.fatbin"]
+        with_threads, without = (subprocess.run(command, cwd=folder, preexec_fn=before, encoding="utf-8",
+                                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                                 for before in (None, limit))
+        assert (without.returncode, without.stdout) == (0, with_threads.stdout), without
+
+
 def main():
+    test_without_threads()
     if subprocess.run([*INSIDE, "true"], stderr=subprocess.DEVNULL).returncode:
         print("no name spaces for us here")
         return 77
