@@ -222,8 +222,10 @@ void kgi_packages_free(struct kgi_packages *packages);
  * conda-meta/x.json, dpkg's status and lists) or Triton's ptxas, and its stream has been read. */
 bool kgi_packages_offer(struct kgi_packages *packages, const char *path, const char *inner,
                         struct kgi_bytes start, struct kgi_stream *stream);
-/* Takes back what the file at this path said: the finished image does not have it. */
+/* Takes back what the file at this path said: the finished image does not have it; and whether that was
+ * said of one. */
 void kgi_packages_hide(struct kgi_packages *packages, const char *path);
+bool kgi_packages_hidden(const struct kgi_packages *packages, const char *path);
 /* "torch 2.5.1" of a file, or NULL; after the walk. Borrowed. */
 const char *kgi_packages_of(const struct kgi_packages *packages, const char *inner);
 /* Fills in file->package and file->torch: from what was met, else from what lies around it on disk. */

@@ -30,7 +30,8 @@ struct layer {
     struct kgi_set *above;
     struct kgi_keys keys;
     struct kgi_set skipped; /* hidden files of this layer */
-    struct rescue *rescues;
+    struct kgi_set rescued; /* those among them that a rescue is for: one name is enough */
+    struct rescue *rescues; /* for the second reading by target */
     size_t rescue_count;
     bool again;   /* the second reading: only rescues */
     bool reached; /* it could be opened */
@@ -38,8 +39,11 @@ struct layer {
 
 static int add_rescue(struct layer *layer, const struct kgi_member *m)
 {
-    if (!kgi_set_has(&layer->skipped, kgi_key_of_file(m->link)))
-        return 0;
+    uint64_t key = kgi_key_of_file(m->link);
+    int added = kgi_set_has(&layer->skipped, key) ? kgi_set_add(&layer->rescued, key) : 0;
+
+    if (added <= 0)
+        return added;
     struct rescue *rescues = realloc(layer->rescues, (layer->rescue_count + 1) * sizeof *rescues);
     if (!rescues)
         return -ENOMEM;
@@ -49,13 +53,17 @@ static int add_rescue(struct layer *layer, const struct kgi_member *m)
     return rescues->target && rescues->link ? 0 : -ENOMEM;
 }
 
+static int by_target(const void *a, const void *b)
+{
+    return strcmp(((const struct rescue *)a)->target, ((const struct rescue *)b)->target);
+}
+
 static int layer_again(struct kgi_archive *x, const struct layer *layer, const struct kgi_member *m)
 {
-    for (size_t i = 0; i < layer->rescue_count && m->regular; i++)
-        if (strcmp(layer->rescues[i].target, m->name) == 0)
-            return kgi_layer_visit(x, layer->path, layer->inner,
-                                   layer->rescues[i].link); /* one name is enough */
-    return 0;
+    const struct rescue *found = bsearch(&(struct rescue){m->name, NULL}, layer->rescues,
+                                         layer->rescue_count, sizeof *found, by_target);
+
+    return found && m->regular ? kgi_layer_visit(x, layer->path, layer->inner, found->link) : 0;
 }
 
 static int layer_member(struct kgi_archive *x, struct layer *layer, const struct kgi_member *m)
@@ -189,6 +197,7 @@ static void layer_end(struct layer *layer)
     free(layer->rescues);
     free(layer->keys.at);
     kgi_set_free(&layer->skipped);
+    kgi_set_free(&layer->rescued);
 }
 
 static int walk_layer(struct source *source, const char *member, const char *path,
@@ -199,6 +208,7 @@ static int walk_layer(struct source *source, const char *member, const char *pat
 
     if (stop == 0 && layer.rescue_count) {
         layer.again = true;
+        qsort(layer.rescues, layer.rescue_count, sizeof *layer.rescues, by_target);
         stop = with_member(source, member, layer.path, layer_use, &layer);
     }
     if (stop < 0 && stop != -ENOMEM && !layer.reached) {

@@ -12,7 +12,7 @@
  * and that it is hidden is known at the very end. So with all that is known stands which file said
  * it.
  */
-#include "cli.h"
+#include "walk.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -40,18 +40,13 @@ struct slot {
     uint32_t source; /* who said so */
 };
 
-/* A metadata file. */
-struct source {
-    uint64_t path;
-    bool hidden; /* the finished image does not have it: what it said does not count */
-};
-
 struct kgi_packages {
     char **names; /* "torch 2.5.1" */
     size_t name_count, name_room;
     uint32_t package_count;
-    struct source *sources; /* the last is the one being read */
+    uint64_t *sources; /* paths of metadata files; the last is the one being read */
     size_t source_count, source_room;
+    struct kgi_set hidden; /* what these said does not count */
     struct slot *slots;
     size_t slot_count, slot_room;
     struct kgi_ptxas *ptxas;
@@ -75,6 +70,7 @@ void kgi_packages_free(struct kgi_packages *p)
     }
     free(p->names);
     free(p->sources);
+    kgi_set_free(&p->hidden);
     free(p->slots);
     free(p->ptxas);
     free(p);
@@ -106,7 +102,8 @@ static const struct slot *find(const struct kgi_packages *p, uint64_t key)
 
     for (size_t at = 0; p->slot_room && (slot = next_slot(p->slots, p->slot_room, key, &at))->key;
          at++)
-        if (!p->sources[slot->source].hidden && (!last || slot->source > last->source))
+        if (!kgi_set_has(&p->hidden, p->sources[slot->source]) &&
+            (!last || slot->source > last->source))
             last = slot;
     return last;
 }
@@ -642,14 +639,14 @@ static bool add_source(struct kgi_packages *p, const char *path)
 {
     if (p->source_count == p->source_room) {
         size_t room = p->source_room ? p->source_room * 2 : 64;
-        struct source *sources = realloc(p->sources, room * sizeof *sources);
+        uint64_t *sources = realloc(p->sources, room * sizeof *sources);
 
         if (!sources)
             return false;
         p->sources = sources;
         p->source_room = room;
     }
-    p->sources[p->source_count++] = (struct source){key_of(SOURCE_KEY, text(path)), false};
+    p->sources[p->source_count++] = key_of(SOURCE_KEY, text(path));
     return true;
 }
 
@@ -680,12 +677,14 @@ bool kgi_packages_offer(struct kgi_packages *p, const char *path, const char *in
     return taken;
 }
 
+bool kgi_packages_hidden(const struct kgi_packages *p, const char *path)
+{
+    return kgi_set_has(&p->hidden, key_of(SOURCE_KEY, text(path)));
+}
+
 void kgi_packages_hide(struct kgi_packages *p, const char *path)
 {
-    uint64_t key = key_of(SOURCE_KEY, text(path));
-
-    for (size_t i = 0; i < p->source_count; i++)
-        p->sources[i].hidden |= p->sources[i].path == key;
+    kgi_set_add(&p->hidden, key_of(SOURCE_KEY, text(path)));
     for (size_t i = 0; i < p->ptxas_count; i++)
         if (strcmp(p->ptxas[i].path, path) == 0) {
             free(p->ptxas[i].path);

@@ -13,8 +13,13 @@
 #include <stdlib.h>
 
 struct kept {
-    char *path, *name;      /* as shown; in its layer */
-    struct kgi_names links; /* its other names in the layer */
+    char *path, *name; /* as shown; in its layer */
+};
+
+/* Another name of a file, by the key of its own. */
+struct link {
+    uint64_t target;
+    char *name;
 };
 
 struct recorded {
@@ -23,6 +28,8 @@ struct recorded {
     struct kgi_keys keys;
     struct kept *kept;
     size_t kept_count, kept_room;
+    struct link *links; /* by target, once all are there */
+    size_t link_count, link_room;
 };
 
 struct text {
@@ -90,14 +97,19 @@ int kgi_record_read(struct kgi_record *r, const char *path)
     return 0;
 }
 
-static int add_links(struct recorded *l, const struct kgi_member *m)
+static int add_link(struct recorded *l, const struct kgi_member *m)
 {
-    int error = 0;
-
-    for (size_t i = 0; i < l->kept_count && error == 0; i++)
-        if (strcmp(l->kept[i].name, m->link) == 0)
-            error = kgi_names_add(&l->kept[i].links, strdup(m->name));
-    return error;
+    if (l->link_count == l->link_room) {
+        size_t room = l->link_room ? l->link_room * 2 : 16;
+        struct link *links = realloc(l->links, room * sizeof *links);
+        if (!links)
+            return -ENOMEM;
+        l->links = links;
+        l->link_room = room;
+    }
+    struct link *link = &l->links[l->link_count++];
+    *link = (struct link){kgi_key_of_file(m->link), strdup(m->name)};
+    return link->name ? 0 : -ENOMEM;
 }
 
 static int record_layer_member(struct kgi_record *r, struct kgi_archive *x, const char *path,
@@ -110,7 +122,7 @@ static int record_layer_member(struct kgi_record *r, struct kgi_archive *x, cons
     if (stop || !content)
         return stop;
     if (m->hard)
-        return add_links(l, m);
+        return add_link(l, m);
     if (!m->regular || strlen(m->name) > KGI_NAME)
         return 0;
     r->at = m->name;
@@ -237,15 +249,38 @@ static struct recorded *record_find(const struct kgi_record *r, const char *memb
     return NULL;
 }
 
+static int by_target(const void *a, const void *b)
+{
+    uint64_t x = ((const struct link *)a)->target, y = ((const struct link *)b)->target;
+
+    return (x > y) - (x < y);
+}
+
+/* Whether an image shows the file under another name. */
+static bool is_linked(const struct recorded *l, const struct kgi_set *above, const char *name)
+{
+    struct link wanted = {kgi_key_of_file(name), NULL};
+    size_t low = 0, high = l->link_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (by_target(&l->links[middle], &wanted) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < l->link_count && l->links[low].target == wanted.target; low++)
+        if (!kgi_keys_hide(above, l->links[low].name))
+            return true;
+    return false;
+}
+
 /* Marks what an image shows by taking its name away. */
 static void mark_shown(struct recorded *l, const struct kgi_set *above)
 {
     for (size_t i = 0; i < l->kept_count; i++) {
         struct kept *k = &l->kept[i];
-        bool hidden = !k->name || kgi_keys_hide(above, k->name);
-        for (size_t n = 0; n < k->links.count && hidden && k->name; n++)
-            hidden = kgi_keys_hide(above, k->links.at[n]);
-        if (!hidden) {
+        if (k->name && (!kgi_keys_hide(above, k->name) || is_linked(l, above, k->name))) {
             free(k->name);
             k->name = NULL;
         }
@@ -286,6 +321,10 @@ static int record_judge(struct kgi_record *r)
     struct kgi_images images = {.fetch = record_fetch, .context = r};
     int error = kgi_images_list(&images);
 
+    for (size_t i = 0; i < r->layer_count && images.count; i++)
+        if (r->layers[i].link_count)
+            qsort(r->layers[i].links, r->layers[i].link_count, sizeof *r->layers[i].links,
+                  by_target);
     for (size_t i = 0; i < images.errors.count; i++)
         kgi_walk_error(r->walk, r->node->path, "%s", images.errors.at[i]);
     for (size_t i = 0; i < images.count && error == 0; i++)
@@ -304,9 +343,11 @@ static void record_free(struct kgi_record *r)
         for (size_t k = 0; k < l->kept_count; k++) {
             free(l->kept[k].path);
             free(l->kept[k].name);
-            kgi_names_free(&l->kept[k].links);
         }
+        for (size_t k = 0; k < l->link_count; k++)
+            free(l->links[k].name);
         free(l->kept);
+        free(l->links);
         free(l->keys.at);
         free(l->member);
         free(l->link);

@@ -287,23 +287,27 @@ static int met_file(void *context, const char *path, const char *inner, struct k
 
 static void met_hidden(void *context, const char *path)
 {
-    struct run *run = context;
-    struct kgi_scan *scan = &run->scan;
+    kgi_packages_hide(((struct run *)context)->packages, path);
+}
 
-    kgi_packages_hide(run->packages, path);
+/* What was found in them, and wrong with them, is not in the finished image. */
+static void drop_hidden(struct run *run)
+{
+    struct kgi_scan *scan = &run->scan;
+    size_t files = 0, errors = 0;
+
+    for (size_t i = 0; i < scan->file_count; i++)
+        if (kgi_packages_hidden(run->packages, scan->files[i].path))
+            kgi_file_free(&scan->files[i]);
+        else
+            scan->files[files++] = scan->files[i];
     for (size_t i = 0; i < scan->errors.count; i++)
-        if (strcmp(scan->errors.at[i].path, path) == 0) {
+        if (kgi_packages_hidden(run->packages, scan->errors.at[i].path))
             free_finding(&scan->errors.at[i]);
-            scan->errors.at[i--] = scan->errors.at[--scan->errors.count];
-        }
-    for (size_t i = 0; i < scan->file_count; i++) {
-        if (strcmp(scan->files[i].path, path) != 0)
-            continue;
-        kgi_file_free(&scan->files[i]);
-        memmove(&scan->files[i], &scan->files[i + 1],
-                (--scan->file_count - i) * sizeof *scan->files);
-        return;
-    }
+        else
+            scan->errors.at[errors++] = scan->errors.at[i];
+    scan->file_count = files;
+    scan->errors.count = errors;
 }
 
 static void walk(struct run *run)
@@ -327,6 +331,7 @@ static void walk(struct run *run)
     if (run->pid && run->error == 0)
         run->error = kgi_walk_process(run->pid, &visitor);
     end_progress(run);
+    drop_hidden(run);
 }
 
 /* ---- the verdicts --------------------------------------------------------------------------------------------- */
