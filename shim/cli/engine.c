@@ -512,9 +512,12 @@ static void read_ptx(struct scan *s)
         size += s->have - s->at;
         s->at = s->have;
         empty_window(s, s->base + s->have);
-        s->at = s->have;
         more = fill(s);
     }
+    if (more && size < RAW_MOST)
+        s->error = -ENOMEM;
+    else if (more)
+        complain(s, true, "byte 0x%zx: PTX of more than %d MiB; the rest is not read", size, RAW_MOST >> 20);
     if (text)
         add_image(s, 0, (struct kgi_bytes){text, size});
     free(text);

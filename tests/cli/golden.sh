@@ -67,8 +67,9 @@ bad_input() {
     printf '.version nine\n.target sm_90\n' >"$work/bad.ptx"
     printf '// a text\nint x;\n' >"$work/text.c"
     cp $F/legacy.ptx "$work/good.ptx"
+    { cat $F/legacy.ptx; head -c 40000000 /dev/zero | tr '\0' '\n'; } >"$work/long.ptx"
     cd "$work" && "$kguard" scan -t sm_120 cut.fatbin header.fatbin cut.so cut.cubin entry.fatbin bad.ptx \
-        text.c good.ptx nothing
+        text.c good.ptx long.ptx nothing
 }
 usage() {
     local arguments
