@@ -466,13 +466,14 @@ static void put_rules(struct json *j)
     close_as(j, ']');
 }
 
-static void put_result(struct json *j, const char *path, int reason, const char *message)
+/* fails: the driver links what is relocatable, for which the reason is the same as where it cannot. */
+static void put_result(struct json *j, const char *path, int reason, bool fails, const char *message)
 {
     char id[16];
 
     open_as(j, NULL, '{');
     string(j, "ruleId", code_of(reason, id, sizeof id));
-    string(j, "level", reason < KG201_WILL_JIT ? "error" : "note");
+    string(j, "level", fails ? "error" : "note");
     put_text(j, "message", message);
     open_as(j, "locations", '[');
     open_as(j, NULL, '{');
@@ -502,14 +503,14 @@ static void put_results(struct json *j, const struct kgi_scan *scan)
                          kgi_target_name(scan->targets[t], "sm_", name, sizeof name),
                          kgi_reason_title(v->reason), v->answer == KGI_NONE && *help ? "; " : "",
                          v->answer == KGI_NONE ? help : "");
-            put_result(j, scan->files[i].path, v->reason, message.at);
+            put_result(j, scan->files[i].path, v->reason, v->answer == KGI_NONE, message.at);
         }
     for (size_t i = 0; i < scan->findings.count; i++) {
         const struct kgi_finding *f = &scan->findings.at[i];
         KGI_TEXT(message, 4096);
         kgi_text_add(&message, "%s: %s%s%s", kgi_target_name(f->target, "sm_", name, sizeof name),
                      f->text, f->help ? "; " : "", f->help ? f->help : "");
-        put_result(j, f->path, f->reason, message.at);
+        put_result(j, f->path, f->reason, true, message.at);
     }
     close_as(j, ']');
 }

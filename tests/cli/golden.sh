@@ -41,7 +41,7 @@ kernels_json() { "$kguard" scan --kernels --why --format json -t sm_90 $F/defaul
 json() { "$kguard" scan --format json -t sm_90,sm_120 --driver 580.65 "${set1[@]}"; }
 jsonl() { "$kguard" scan --format jsonl -t sm_120 $F/host.so $F/legacy.ptx; }
 tsv() { "$kguard" scan --format tsv -t sm_90,sm_120 "${set1[@]}"; }
-sarif() { "$kguard" scan --format sarif -t sm_120 $F/host.so $F/host_ptx.so; }
+sarif() { "$kguard" scan --format sarif -t sm_120 $F/host.so $F/host_ptx.so $F/rdc.fatbin; }
 fail_on() {
     local on
     for on in cannot jit never; do
