@@ -372,7 +372,7 @@ static void put_jit(FILE *out, const struct kgi_scan *scan)
         fputc('\n', out);
         while (put_compiled(out, scan, i, which))
             ;
-        if (scan->why)
+        if (scan->why && !targets_with(scan, i, KGI_NONE, KGI_NONE, 0, which)) /* else it was said */
             put_why(out, scan, i);
     }
 }

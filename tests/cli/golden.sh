@@ -23,7 +23,10 @@ all_targets() {
 }
 quiet() { "$kguard" scan -q -t sm_120 "${set1[@]}"; }
 color() { "$kguard" scan --color=always -t sm_120,sm_80 $F/host.so $F/host_ptx.so; }
-why() { "$kguard" scan --why -t sm_100 $F/host.so $F/plain_targets.fatbin $F/rdc.fatbin; }
+why() {
+    "$kguard" scan --why -t sm_100 $F/host.so $F/plain_targets.fatbin $F/rdc.fatbin
+    "$kguard" scan --why -t sm_50,sm_120 $F/host.so
+}
 # Not all images of a file are alike: how many say what the answer says.
 some_images() {
     cat $F/default.fatbin $F/cuda_118.fatbin >"$work/two.fatbins"
