@@ -378,7 +378,8 @@ static int intern_all(struct kgi_inflater *owner, struct job *job, const char *n
         name += size + 1;
     }
     pthread_mutex_unlock(&owner->names_lock);
-    job->head.kernels = (int32_t)job->count;
+    if (job->count) /* else they have no names that could be read; and are there */
+        job->head.kernels = (int32_t)job->count;
     return error;
 }
 
@@ -414,7 +415,7 @@ static int read_kernels(struct worker *w, struct kgi_inflater *owner, struct job
     buffer_put(&w->unpacked);
     if (job->head.traits & KGI_T_INSPECTED && intern_all(owner, job, w->names))
         result = -ENOMEM;
-    return result == -ENOMEM ? result : error;
+    return result == -ENOMEM || (result && job->head.traits & KGI_T_INSPECTED) ? result : error;
 }
 
 /* ---- the threads -------------------------------------------------------------------------------------------- */
@@ -680,8 +681,10 @@ static int name_lost(const struct kgi_inflater *inflater, struct kgi_file *file)
 {
     if (!inflater->lost || file->error)
         return 0;
-    const char *what = inflater->lost_error == -ENODATA ? "the file has become shorter"
-                                                        : strerror(-inflater->lost_error);
+    int error = inflater->lost_error;
+    const char *what = error == -ENODATA   ? "the file has become shorter"
+                       : error == -EBADMSG ? "kernels whose names are not in their image"
+                                           : strerror(-error);
     return asprintf(&file->error, "byte 0x%llx: %s", (unsigned long long)inflater->lost->place,
                     what) < 0
                ? -ENOMEM

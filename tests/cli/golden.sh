@@ -60,6 +60,21 @@ output_file() {
     cat "$work/out"
     "$kguard" scan -t sm_90 $F/legacy.ptx -o "$work/no/such/folder"
 }
+# A cubin whose kernels have names from outside it is one all the same, with and without --kernels.
+kernels_without_names() {
+    python3 - $F/cubin_80.cubin >"$work/nameless.cubin" <<'PYTHON'
+import struct, sys
+elf = bytearray(open(sys.argv[1], 'rb').read())
+at, count = struct.unpack_from('<Q', elf, 0x28)[0], struct.unpack_from('<H', elf, 0x3c)[0]
+for section in range(at, at + 64 * count, 64):
+    kind, offset, size = struct.unpack_from('<4xI16x2Q', elf, section)
+    for symbol in range(offset, offset + size, 24) if kind == 2 else ():
+        struct.pack_into('<I', elf, symbol, 0x7fffffff)
+sys.stdout.buffer.write(elf)
+PYTHON
+    cd "$work" && "$kguard" scan -t sm_80 nameless.cubin
+    "$kguard" scan -t sm_80 --kernels nameless.cubin
+}
 # What can be wrong with a file: it is named, with the place; the others are still judged.
 bad_input() {
     head -c 3000 $F/plain_targets.fatbin >"$work/cut.fatbin"
