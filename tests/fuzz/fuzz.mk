@@ -17,7 +17,7 @@ FUZZ_MORE_maps := $(FUZZ_WALK)
 FUZZ_MORE_scan := $(patsubst %,shim/cli/%.c,engine find kernels judge) \
     $(wildcard shim/rules/verdict.c shim/rules/target.c)
 FUZZ_MORE_cache_entry := shim/jit/cache_entry.c shim/jit/sha256.c shim/rules/target.c
-FUZZ_MORE_package := $(patsubst %,shim/%.c,cli/package report/package base/text)
+FUZZ_MORE_package := $(patsubst %,shim/%.c,cli/package cli/set report/package base/text)
 FUZZ_TIME ?= 60
 CLANG ?= clang
 
