@@ -39,7 +39,7 @@ static enum setting_kind kind_of(int option)
     case 0:  /* MAX_REGISTERS */
     case 7:  /* OPTIMIZATION_LEVEL */
     case 13: /* GENERATE_LINE_INFO */
-    case 14: /* CACHE_MODE: of the L1, -dlcm */
+    case 14: /* CACHE_MODE: of the L1, -dlcm; other code for each (driver 580) */
     case 30: /* POSITION_INDEPENDENT_CODE */
     case 31: /* MIN_CTA_PER_SM */
     case 32: /* MAX_THREADS_PER_BLOCK */

@@ -6,8 +6,17 @@ import importlib
 import sys
 import unittest
 
+import numpy
+
+if not hasattr(numpy, "row_stack"):  # numba-cuda 0.2 asks for it, NumPy 2.5 has it no more
+    numpy.row_stack = numpy.vstack
+
 out = open(sys.argv[1], "w")
 part, parts = int(sys.argv[2]), int(sys.argv[3])
+
+
+def one_line(text):
+    return " ".join(str(text).split())
 
 
 class Result(unittest.TestResult):
@@ -24,7 +33,7 @@ class Result(unittest.TestResult):
         if error[0].__name__ == "Skipped":  # pytest's, which unittest does not know
             return self.note("skipped", test)
         self.note("error", test)
-        print("because", f"{error[0].__name__}: {error[1]}".replace("\n", " ")[:150], file=out, flush=True)
+        print("because", one_line(f"{error[0].__name__}: {error[1]}")[:150], file=out, flush=True)
 
     def addSkip(self, test, reason):
         self.note("skipped", test)
@@ -40,7 +49,7 @@ for name in sys.argv[4:][part::parts]:
     try:
         module = importlib.import_module("numba.cuda.tests." + name)
     except Exception as error:  # ImportError, or what a module says of another that it finds
-        print("missing", name, str(error).replace("\n", " ")[:80], file=out, flush=True)
+        print("missing", name, one_line(error)[:80], file=out, flush=True)
         continue
     unittest.defaultTestLoader.loadTestsFromModule(module).run(Result())
 print("end", part, file=out, flush=True)

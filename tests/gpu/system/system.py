@@ -15,6 +15,7 @@ import tarfile
 import tempfile
 import threading
 import time
+import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
@@ -84,7 +85,8 @@ def guarded(name, body, *arguments):
     try:
         body(name, *arguments)
     except Exception as error:  # a check that breaks is a failure, and the others go on
-        tell("FAIL", name, f"{type(error).__name__}: {error}")
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        tell("FAIL", name, f"{type(error).__name__}: {error} ({at.name}, line {at.lineno})")
 
 
 # ---- programs ------------------------------------------------------------------------------------
