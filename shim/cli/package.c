@@ -147,10 +147,11 @@ static bool set(struct kgi_packages *p, uint64_t key, uint32_t value)
 
 static uint64_t key_of(enum kind kind, struct kgi_bytes path)
 {
-    uint64_t h = 0xcbf29ce484222325u ^ (uint64_t)kind;
+    const uint64_t prime = 0x100000001b3u;
+    uint64_t h = (0xcbf29ce484222325u ^ (uint64_t)kind) * prime; /* FNV-1a */
 
-    for (size_t i = 0; i < path.size; i++) /* FNV-1a */
-        h = (h ^ path.at[i]) * 0x100000001b3u;
+    for (size_t i = 0; i < path.size; i++)
+        h = (h ^ path.at[i]) * prime;
     return h ? h : 1;
 }
 
@@ -282,7 +283,8 @@ static const char *package_name(const struct kgi_packages *p, uint32_t package)
 {
     const struct slot *slot = find(p, name_key(package));
 
-    return slot ? p->names[slot->value] : NULL;
+    /* What somebody chose so that it has this key is no index. */
+    return slot && slot->value < p->name_count ? p->names[slot->value] : NULL;
 }
 
 static void name_package(struct kgi_packages *p, uint32_t package, const char *name)
