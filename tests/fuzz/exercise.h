@@ -24,6 +24,24 @@ static inline bool is_inside(struct kgi_bytes all, struct kgi_bytes part)
                               (size_t)(part.at - all.at) <= all.size - part.size);
 }
 
+/* A stream's bytes, a few at a time. */
+struct feed {
+    const uint8_t *at;
+    size_t rest;
+};
+
+static inline ssize_t on_read(void *context, void *to, size_t size)
+{
+    struct feed *feed = context;
+    size_t n = size < feed->rest ? size : feed->rest;
+
+    n = n < 1000 ? n : 1000;
+    memcpy(to, feed->at, n);
+    feed->at += n;
+    feed->rest -= n;
+    return (ssize_t)n;
+}
+
 struct names {
     size_t count, length;
 };

@@ -46,23 +46,6 @@ static void on_hidden(void *context, const char *path)
     PROMISE(strchr(path, '!') && met->files > 0);
 }
 
-struct feed {
-    const uint8_t *at;
-    size_t rest;
-};
-
-static ssize_t on_read(void *context, void *to, size_t size)
-{
-    struct feed *feed = context;
-    size_t n = size < feed->rest ? size : feed->rest;
-
-    n = n < 1000 ? n : 1000;
-    memcpy(to, feed->at, n);
-    feed->at += n;
-    feed->rest -= n;
-    return (ssize_t)n;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -118,23 +118,6 @@ static void search_disk(void)
             check_name(name);
 }
 
-struct feed {
-    const uint8_t *at;
-    size_t rest;
-};
-
-static ssize_t on_read(void *context, void *to, size_t size)
-{
-    struct feed *feed = context;
-    size_t n = size < feed->rest ? size : feed->rest;
-
-    n = n < 1000 ? n : 1000;
-    memcpy(to, feed->at, n);
-    feed->at += n;
-    feed->rest -= n;
-    return (ssize_t)n;
-}
-
 static void offer_all(const uint8_t *data, size_t size)
 {
     struct kgi_packages *packages = kgi_packages_new();
