@@ -104,5 +104,6 @@ demo:
 	@.ci/deps demo
 	@$(MAKE) --no-print-directory $(OBJDIR)/libkguard.so fake
 	@echo 'LD_PRELOAD=$$PWD/$(OBJDIR)/libkguard.so python3 examples/run.py'
-	@KG_FAKE=$(OBJDIR)/fake LD_PRELOAD=$(OBJDIR)/libkguard.so \
-	    python3 examples/run.py; test $$? = 1
+	@so=$$(realpath $(OBJDIR)/libkguard.so); \
+	case $$so in *[\ :]*) so=$(OBJDIR)/libkguard.so ;; esac; \
+	KG_FAKE=$(OBJDIR)/fake LD_PRELOAD=$$so python3 examples/run.py; test $$? = 1
