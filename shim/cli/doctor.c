@@ -9,10 +9,11 @@
 #include <jansson.h>
 #include <kguard.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "../jit/cache.h"
+#include "../jit/cache_place.h"
 #include "../report/report.h"
 #include "doctor.h"
 #include "run.h"
@@ -458,20 +459,29 @@ static void add_caches(struct report *r)
 /* ---- settings -----------------------------------------------------------------------------------
  */
 
+/* Why the cache itself does not look at a read-only tier; NULL: it does. */
+static const char *tier_fault(const char *tier)
+{
+    static const struct kgi_cache any;
+    int fd = kgi_place_tier(&any, tier, true, false);
+
+    kgi_place_close(fd);
+    if (fd == -EINVAL)
+        return "not an absolute path";
+    if (fd == -EPERM)
+        return "not looked at: neither yours nor root's alone";
+    if (fd < 0)
+        return strerror(-fd);
+    return access(tier, R_OK | X_OK) != 0 ? strerror(errno) : NULL;
+}
+
 static void check_tiers(struct report *r, const char *list)
 {
     char copy[PATH_MAX], *rest = copy, *tier;
-    struct stat s;
 
     snprintf(copy, sizeof copy, "%s", list);
     while ((tier = strsep(&rest, ":"))) {
-        const char *fault = NULL;
-        if (*tier && *tier != '/')
-            fault = "not an absolute path";
-        else if (*tier && (access(tier, R_OK | X_OK) != 0 || stat(tier, &s) != 0))
-            fault = strerror(errno);
-        else if (*tier && ((s.st_uid != 0 && s.st_uid != geteuid()) || s.st_mode & 022))
-            fault = "not looked at: neither yours nor root's alone";
+        const char *fault = *tier ? tier_fault(tier) : NULL;
         if (fault) {
             wrong(r, "%s: %s", tier, fault);
             return;

@@ -120,6 +120,9 @@ def test_settings(folder):
     equal(one(facts, "KGUARD_CACHE_RO"), ("/:there", "there: not an absolute path"))
     equal(one(doctor(folder, KGUARD_CACHE_RO="/usr:/tmp"), "KGUARD_CACHE_RO"),
           ("/usr:/tmp", "/tmp: not looked at: neither yours nor root's alone"))
+    link = os.path.join(folder, "tier")
+    os.symlink("/usr", link)
+    equal(one(doctor(folder, KGUARD_CACHE_RO=link), "KGUARD_CACHE_RO"), (link, f"{link}: Not a directory"))
     equal(one(facts, "KGUARD_LOG"),
           ("loud", "not one of off|error|warn|info|debug; the default counts"))
     equal(one(facts, "KGUARD_TARGET"), ("sm_x", "not a target: sm_120, 120 or 12.0"))
