@@ -168,6 +168,18 @@ uint64_t kgi_map_get(const struct kgi_map *map, uint64_t key);
 /* Sets key (0 as value removes it); -ENOMEM when there is no memory. */
 int kgi_map_set(struct kgi_map *map, uint64_t key, uint64_t value);
 
+/* ---- words.c: a set of words ---------------------------------------------------------------------- */
+
+struct kgi_words {
+    uint64_t *slot;
+    size_t room;
+};
+/* For at most so many words; false when there is no memory. To be freed. */
+bool kgi_words_make(struct kgi_words *words, size_t most);
+void kgi_words_add(struct kgi_words *words, const void *word, size_t size);
+bool kgi_words_has(const struct kgi_words *words, const void *word, size_t size);
+void kgi_words_free(struct kgi_words *words);
+
 /* ---- object.c: what the dynamic loader has mapped ----------------------------------------------- */
 
 /* One loaded ELF object, as dl_iterate_phdr tells it; valid while it stays loaded. */

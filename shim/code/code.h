@@ -136,6 +136,12 @@ int kgi_ptx_kernels(struct kgi_bytes text, struct kgi_ptx *out,
 /* The .global and .const variables of the module that the text defines; registers is 0. */
 int kgi_ptx_variables(struct kgi_bytes text,
                       int (*each)(const char *name, int registers, void *context), void *context);
+/* The module with this kernel as its only function, in out, which has room for text.size bytes. What is
+ * left out are other kernels, and functions and variables that it does not name. 0; -ENOENT without such a
+ * kernel; -ENOTSUP where it is not on its own: it names a function, a variable or another kernel of the
+ * module, calls functions by address, or the module holds what speaks of several functions (line numbers,
+ * aliases), is not whole or not understood. */
+int kgi_ptx_alone(struct kgi_bytes text, const char *kernel, uint8_t *out, size_t *size);
 
 /* ---- cubin.c --------------------------------------------------------------------------------------- */
 

@@ -8,7 +8,9 @@
  *   - .extern .func that is called is fatal without a link, but for the driver's own functions;
  *     .extern .global and .const are a warning only ("ignoring extern qualifier");
  *   - ".visible .entry k();" is a declaration, allowed beside the definition: a kernel counts where
- *     its body opens.
+ *     its body opens;
+ *   - a "%" begins a word, wherever it stands: "mov.u64%a,%b" is an instruction and two operands;
+ *   - a backslash in a string means nothing, and a string may run over lines.
  * The driver reads up to the first NUL, and fatbin entries end in one.
  */
 #include <errno.h>
@@ -17,6 +19,7 @@
 
 struct cursor {
     const uint8_t *at, *end;
+    bool odd; /* a string went by that ptxas may see end elsewhere */
 };
 
 /* A word: an identifier, number or instruction ("ld.param.u64"), or a directive (".entry") which ends
@@ -57,8 +60,10 @@ static void skip_string(struct cursor *c)
             c->at++;
             return;
         } else if (*c->at == '\\' && c->end - c->at > 1) {
+            c->odd = true;
             c->at++;
         }
+    c->odd = true;
 }
 
 static void skip_blank(struct cursor *c)
@@ -101,13 +106,14 @@ static void skip_plain(struct cursor *c)
 }
 
 /* From behind a "{" to behind its "}". Nothing in a block is looked for, and bodies are nearly all of
- * a PTX text (2 GB in the libraries of CUDA 13), so this goes by characters, not by tokens. */
-static void skip_block(struct cursor *c)
+ * a PTX text (2 GB in the libraries of CUDA 13), so this goes by characters, not by tokens. False when
+ * the text ends before. */
+static bool skip_block(struct cursor *c)
 {
     for (size_t depth = 1; depth;) {
         skip_plain(c);
         if (c->at == c->end)
-            return;
+            return false;
         if (*c->at == '{' || *c->at == '}') {
             depth += *c->at == '{' ? 1 : (size_t)-1;
             c->at++;
@@ -117,6 +123,7 @@ static void skip_block(struct cursor *c)
             c->at += c->at == before; /* a division */
         }
     }
+    return true;
 }
 
 static struct token next_token(struct cursor *c)
@@ -128,7 +135,8 @@ static struct token next_token(struct cursor *c)
     bool directive = *c->at == '.';
     c->at++;
     if (directive || in_word(*start))
-        while (c->at < c->end && (in_word(*c->at) || (*c->at == '.' && !directive)))
+        while (c->at < c->end && *c->at != '%' &&
+               (in_word(*c->at) || (*c->at == '.' && !directive)))
             c->at++;
     return (struct token){start, (size_t)(c->at - start)};
 }
@@ -141,7 +149,7 @@ static bool is(struct token t, const char *word)
 static struct cursor start_of(struct kgi_bytes text)
 {
     const uint8_t *nul = text.size ? memchr(text.at, 0, text.size) : NULL;
-    return (struct cursor){text.at, nul ? nul : text.at + text.size};
+    return (struct cursor){text.at, nul ? nul : text.at + text.size, false};
 }
 
 /* ---- head ------------------------------------------------------------------------------------------ */
@@ -339,7 +347,8 @@ static struct token variable_name(struct cursor *c)
     return name;
 }
 
-/* The next variable of the module: .global or .const outside of every body, and not .extern. */
+/* The next variable of the module: .global or .const outside of every body and parameter list (LLVM's
+ * ".param .u64 .ptr .global .align 1 p" is a pointer), and not .extern. */
 static struct token next_variable(struct cursor *c)
 {
     struct token t;
@@ -347,9 +356,9 @@ static struct token next_variable(struct cursor *c)
     size_t depth = 0;
 
     while ((t = next_token(c)).size) {
-        if (is(t, "{"))
+        if (is(t, "{") || is(t, "("))
             depth++;
-        else if (is(t, "}"))
+        else if (is(t, "}") || is(t, ")"))
             depth -= depth > 0;
         else if (!depth && (is(t, ".global") || is(t, ".const")) && !external)
             return variable_name(c);
@@ -367,5 +376,195 @@ int kgi_ptx_variables(struct kgi_bytes text, int (*each)(const char *, int, void
 
     while (result == 0 && (name = next_variable(&c)).size)
         result = call_with_string(name, each, context);
+    return result;
+}
+
+/* ---- one kernel alone ------------------------------------------------------------------------------ */
+
+/* A statement of the module: a declaration up to its ";", a function up to the end of its body. */
+struct statement {
+    /* DYNAMIC: .extern .shared. OTHER: what speaks of more than one function (.file, .section, .alias,
+     * .pragma), is not understood, or is not whole; where it ends is not known. */
+    enum { END, ENTRY, FUNCTION, DYNAMIC, SHARED, VARIABLE, OTHER } kind;
+    struct token name; /* of an entry */
+    bool body;
+    struct cursor head; /* up to its body, if it has one */
+    const uint8_t *end;
+};
+
+/* Leaves c behind the ";", or before the "{" of a body. False where a declaration is not like that, or
+ * declares names that it does not tell: "s<4>" is s0 to s3. */
+static bool skip_head(struct cursor *c, bool is_function, struct statement *s)
+{
+    struct cursor before = *c;
+    struct token t;
+
+    while ((t = next_token(c)).size && !is(t, ";")) {
+        if (is(t, "{") && is_function) {
+            *c = before;
+            return s->body = true;
+        }
+        if (is(t, ".entry") || is(t, ".func") || is(t, "<"))
+            return false;
+        if (is(t, "{") && !skip_block(c)) /* values */
+            return false;
+        before = *c;
+    }
+    return t.size != 0;
+}
+
+static bool is_identifier(struct token t)
+{
+    return t.size && in_word(*t.at) && (*t.at < '0' || *t.at > '9');
+}
+
+static struct statement next_statement(struct cursor *c)
+{
+    struct token t = next_token(c);
+    struct statement s = {.kind = t.size ? OTHER : END, .head = {t.at, t.at, false}};
+    bool external = is(t, ".extern");
+
+    if (external || is(t, ".visible") || is(t, ".weak"))
+        t = next_token(c);
+    if (is(t, ".entry"))
+        s.kind = ENTRY;
+    else if (is(t, ".func"))
+        s.kind = FUNCTION;
+    else if (is(t, ".shared"))
+        s.kind = external ? DYNAMIC : SHARED;
+    else if (is(t, ".global") || is(t, ".const"))
+        s.kind = VARIABLE;
+    else
+        return s;
+    if (s.kind == ENTRY) {
+        struct cursor ahead = *c;
+        s.name = next_token(&ahead);
+        if (!is_identifier(s.name))
+            s.kind = OTHER;
+    }
+    if (!skip_head(c, s.kind == ENTRY || s.kind == FUNCTION, &s))
+        s.kind = OTHER;
+    s.head.end = c->at;
+    if (s.body) {
+        next_token(c);
+        if (!skip_block(c))
+            s.kind = OTHER;
+    }
+    s.end = c->at;
+    return s;
+}
+
+/* The words of a text: numbers are none. */
+static struct token next_word(struct cursor *c)
+{
+    struct token t;
+
+    while ((t = next_token(c)).size)
+        if (is_identifier(t) || *t.at == '.')
+            break;
+    return t;
+}
+
+static bool collect_words(struct cursor c, struct kgi_words *words)
+{
+    struct token t;
+
+    if (!kgi_words_make(words, (size_t)(c.end - c.at) / 2 + 1))
+        return false;
+    while ((t = next_word(&c)).size)
+        kgi_words_add(words, t.at, t.size);
+    return true;
+}
+
+/* Whether a kernel of these words may mean what is declared here. */
+static bool is_touched(struct cursor declaration, const struct kgi_words *words)
+{
+    struct token t;
+
+    while ((t = next_word(&declaration)).size)
+        if (*t.at != '.' && kgi_words_has(words, t.at, t.size))
+            return true;
+    return false;
+}
+
+static void emit(const uint8_t *at, const uint8_t *end, uint8_t *out, size_t *size)
+{
+    memcpy(out + *size, at, (size_t)(end - at));
+    *size += (size_t)(end - at);
+}
+
+/* Copies what the kernel needs of the module behind its head. With it go declarations of it, as ptxas
+ * refuses those that differ, and dynamic shared memory even where it names none: by that of the largest
+ * alignment in the module ptxas rounds up the size of what each kernel has of its own. */
+static int emit_alone(struct cursor c, const char *kernel, const struct kgi_words *words,
+                      uint8_t *out, size_t *size)
+{
+    struct statement s;
+
+    while ((s = next_statement(&c)).kind != END) {
+        bool is_its_own = s.kind == ENTRY && is(s.name, kernel);
+        bool named = s.kind == ENTRY ? kgi_words_has(words, s.name.at, s.name.size)
+                                     : is_touched(s.head, words);
+
+        if (s.kind == OTHER || (named && !is_its_own && s.kind != SHARED && s.kind != DYNAMIC))
+            return -ENOTSUP;
+        if (named || s.kind == DYNAMIC)
+            emit(s.head.at, s.end, out, size);
+    }
+    return c.odd ? -ENOTSUP : 0;
+}
+
+/* The definition of a kernel; END without one, OTHER where the way to it is not understood. */
+static struct statement find_kernel(struct cursor c, const char *kernel)
+{
+    struct statement s;
+
+    do
+        s = next_statement(&c);
+    while (s.kind != END && s.kind != OTHER && !(s.kind == ENTRY && s.body && is(s.name, kernel)));
+    return s;
+}
+
+static void skip_address_size(struct cursor *c)
+{
+    struct cursor ahead = *c;
+    struct token size;
+
+    if (is(next_token(&ahead), ".address_size")) {
+        size = next_token(&ahead);
+        if (is(size, "64") || is(size, "32"))
+            *c = ahead;
+    }
+}
+
+int kgi_ptx_alone(struct kgi_bytes text, const char *kernel, uint8_t *out, size_t *size)
+{
+    struct cursor c = start_of(text);
+    const uint8_t *start = c.at, *head_end;
+    struct kgi_words words;
+    struct statement s;
+    struct kgi_ptx head;
+    int result = read_head(&c, &head);
+
+    if (result)
+        return result;
+    skip_address_size(&c);
+    s = find_kernel(c, kernel);
+    if (s.kind != ENTRY)
+        return s.kind == END ? -ENOENT : -ENOTSUP;
+    if (!collect_words((struct cursor){s.head.at, s.end, false}, &words))
+        return -ENOMEM;
+    *size = 0;
+    head_end = c.at;
+    emit(start, head_end, out, size);
+    skip_blank(&c);
+    if (c.at > head_end) /* else there is no room for it, and no need */
+        out[(*size)++] = '\n';
+    if (kgi_words_has(&words, ".callprototype", strlen(".callprototype")) ||
+        kgi_words_has(&words, ".calltargets", strlen(".calltargets")))
+        result = -ENOTSUP; /* of functions that it does not name */
+    else
+        result = emit_alone(c, kernel, &words, out, size);
+    kgi_words_free(&words);
     return result;
 }

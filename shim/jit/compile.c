@@ -30,8 +30,6 @@
 #define MFD_CLOEXEC 1u
 #endif
 
-#define SOURCE_MOST ((uint64_t)256 << 20)
-
 static int64_t now_ms(void)
 {
     struct timespec t;
@@ -43,31 +41,8 @@ static int64_t now_ms(void)
 /* ---- whether everything is there
  * ------------------------------------------------------------------- */
 
-/* Hashes of the symbol names of a cubin: a set by open addressing. */
-struct names {
-    uint64_t *slot;
-    size_t room; /* a power of two */
-};
-
-static uint64_t hash(const char *s)
-{
-    uint64_t h = 0xcbf29ce484222325;
-
-    for (; *s; s++)
-        h = (h ^ (uint8_t)*s) * 0x100000001b3;
-    return h ? h : 1;
-}
-
-static uint64_t *slot_of(const struct names *n, uint64_t h)
-{
-    size_t i = (size_t)(h ^ h >> 32) & (n->room - 1);
-
-    while (n->slot[i] && n->slot[i] != h)
-        i = (i + 1) & (n->room - 1);
-    return &n->slot[i];
-}
-
-static bool collect(struct kgi_bytes cubin, struct names *n)
+/* The names of a cubin's symbols. */
+static bool collect(struct kgi_bytes cubin, struct kgi_words *names)
 {
     struct kgi_bytes symbols, strings;
     Elf64_Sym symbol;
@@ -76,22 +51,16 @@ static bool collect(struct kgi_bytes cubin, struct names *n)
     if (kgi_elf_symbols(cubin, SHT_SYMTAB, &symbols, &strings))
         return false;
     count = symbols.size / sizeof symbol;
-    for (n->room = 64; n->room < 2 * count; n->room *= 2)
-        ;
-    n->slot = kgi_pages_get(n->room * sizeof *n->slot);
-    if (!n->slot)
+    if (!kgi_words_make(names, count))
         return false;
     for (size_t i = 0; i < count; i++) {
         const char *name;
-        uint64_t h;
 
         if (!KGI_GET(symbols, i * sizeof symbol, &symbol) || symbol.st_shndx == SHN_UNDEF)
             continue;
         name = kgi_bytes_string(strings, symbol.st_name);
-        if (!name || !*name)
-            continue;
-        h = hash(name);
-        *slot_of(n, h) = h;
+        if (name && *name)
+            kgi_words_add(names, name, strlen(name));
     }
     return true;
 }
@@ -99,31 +68,20 @@ static bool collect(struct kgi_bytes cubin, struct names *n)
 static int is_missing(const char *name, int registers, void *context)
 {
     (void)registers;
-    return !*slot_of(context, hash(name));
-}
-
-/* The PTX as text, in *scratch where it was packed. */
-static struct kgi_bytes text_of(const struct kgi_code *code, void **scratch)
-{
-    *scratch = NULL;
-    if (code->packing == KGI_PLAIN)
-        return code->payload;
-    *scratch = code->size < SOURCE_MOST ? kgi_pages_get(code->size) : NULL;
-    if (!*scratch || kgi_inflate(code->packing, code->payload, *scratch, code->size))
-        return (struct kgi_bytes){NULL, 0};
-    return (struct kgi_bytes){*scratch, code->size};
+    return !kgi_words_has(context, name, strlen(name));
 }
 
 static bool has_all(struct kgi_bytes cubin, const struct kgi_code *code)
 {
-    struct names n = {NULL, 0};
+    struct kgi_words names = {NULL, 0};
     void *scratch = NULL;
-    struct kgi_bytes text = text_of(code, &scratch);
+    struct kgi_bytes text = kgi_source_text(code, &scratch);
     struct kgi_ptx ptx;
-    bool all = text.at && collect(cubin, &n) && kgi_ptx_kernels(text, &ptx, is_missing, &n) == 0 &&
-               kgi_ptx_variables(text, is_missing, &n) == 0;
+    bool all = text.at && collect(cubin, &names) &&
+               kgi_ptx_kernels(text, &ptx, is_missing, &names) == 0 &&
+               kgi_ptx_variables(text, is_missing, &names) == 0;
 
-    kgi_pages_put(n.slot, n.room * sizeof *n.slot);
+    kgi_words_free(&names);
     kgi_pages_put(scratch, code->size);
     return all;
 }
@@ -565,7 +523,7 @@ void kgi_compile_by_ptxas(const char *ptxas, const struct kgi_source *s, int tim
 {
     struct job j;
     void *scratch = NULL;
-    struct kgi_bytes text = text_of(&s->code, &scratch);
+    struct kgi_bytes text = kgi_source_text(&s->code, &scratch);
     const uint8_t *nul = text.at ? memchr(text.at, 0, text.size) : NULL;
     int64_t start = now_ms();
     int status = -1;

@@ -56,6 +56,46 @@ static inline int count_name(const char *name, int registers, void *context)
     return 0;
 }
 
+struct firsts {
+    struct kgi_bytes text;
+    const struct kgi_ptx *whole;
+    size_t count;
+};
+
+static inline int is_name(const char *name, int registers, void *context)
+{
+    (void)registers;
+    return strcmp(name, context) != 0;
+}
+
+/* A kernel's own module holds it and no other, of the same head, and is its own module again. */
+static inline int exercise_alone(const char *name, int registers, void *context)
+{
+    struct firsts *f = context;
+    uint8_t *piece = malloc(f->text.size), *again = malloc(f->text.size);
+    size_t size = 0, size_again = 0;
+    struct kgi_ptx p;
+    int error = kgi_ptx_alone(f->text, name, piece, &size);
+
+    (void)registers;
+    PROMISE(error == 0 || error == -ENOENT || error == -ENOTSUP);
+    if (error == 0) {
+        struct kgi_bytes b = {piece, size};
+
+        PROMISE(size <= f->text.size);
+        PROMISE(kgi_ptx_kernels(b, &p, is_name, (void *)(uintptr_t)name) == 0 && p.kernels > 0);
+        PROMISE(p.major == f->whole->major && p.minor == f->whole->minor);
+        PROMISE(p.target.number == f->whole->target.number &&
+                p.target.suffix == f->whole->target.suffix);
+        PROMISE(!(p.traits & ~f->whole->traits));
+        PROMISE(kgi_ptx_alone(b, name, again, &size_again) == 0);
+        PROMISE(size_again == size && memcmp(again, piece, size) == 0);
+    }
+    free(piece);
+    free(again);
+    return ++f->count == 4; /* a text of many kernels would take its square */
+}
+
 static inline void exercise_ptx(struct kgi_bytes b)
 {
     struct kgi_ptx head, whole, listed;
@@ -71,6 +111,7 @@ static inline void exercise_ptx(struct kgi_bytes b)
     PROMISE(head.target.number == whole.target.number && head.target.suffix == whole.target.suffix);
     PROMISE(names.count == (size_t)whole.kernels && names.length <= b.size);
     PROMISE(listed.kernels == whole.kernels && listed.traits == whole.traits);
+    kgi_ptx_kernels(b, &listed, exercise_alone, &(struct firsts){b, &whole, 0});
 }
 
 static inline void exercise_cubin(struct kgi_bytes b)

@@ -5,7 +5,7 @@
 #                               what it finds lies in $(OBJDIR)/fuzz
 
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_SRC := $(wildcard shim/code/*.c) shim/base/memory.c
+FUZZ_SRC := $(wildcard shim/code/*.c) shim/base/memory.c shim/base/words.c
 FUZZ_OBJ := $(FUZZ_SRC:%.c=$(OBJDIR)/%.o)
 FUZZ_LIBS = $(CLI_LIBS) -l:liblz4.a -l:libzstd.a -l:libmd.a
 # Those of the walk need it too.

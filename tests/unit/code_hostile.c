@@ -15,7 +15,8 @@ static const struct {
     {"cuda_118_all.fatbin", exercise_fatbin}, {"lto.fatbin", exercise_fatbin},
     {"stub.fatbin", exercise_fatbin},         {"cubin_old_90a.cubin", exercise_cubin},
     {"cubin_90a.cubin", exercise_cubin},      {"cubin_90a.cubin", exercise_image},
-    {"made_100f.ptx", exercise_ptx},          {"made_needs_link.ptx", exercise_image},
+    {"made_100f.ptx", exercise_ptx},          {"made_several.ptx", exercise_ptx},
+    {"made_needs_link.ptx", exercise_image},
     {"host_exec", exercise_elf},              {"host_aarch64.so", exercise_elf},
 };
 
