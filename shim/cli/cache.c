@@ -83,6 +83,14 @@ static const char *maker(const struct kgi_entry *e)
     return e->by.kind == KGI_BY_DRIVER ? "driver" : "ptxas";
 }
 
+/* "kernel <name>" is for one kernel of its input. */
+static bool is_of_kernel(const struct kgi_cache_question *q)
+{
+    static const char start[] = "kernel ";
+
+    return q->options.size >= sizeof start && !memcmp(q->options.at, start, sizeof start - 1);
+}
+
 /* What is known of an entry, in one line. */
 static void put_item(const struct care *c, const struct kgi_cache_item *item,
                      enum kgi_entry_state state)
@@ -118,7 +126,7 @@ static void put_item(const struct care *c, const struct kgi_cache_item *item,
         printf("  %s ", maker(e));
         put_safe(e->by.build, strlen(e->by.build), 0);
         if (q.options.size) {
-            fputs("  options ", stdout);
+            fputs(is_of_kernel(&q) ? "  " : "  options ", stdout);
             put_safe((const char *)q.options.at, q.options.size, 0);
         }
         if (e->failure && e->payload.at) {

@@ -24,7 +24,9 @@
  * The key block is fields, each u32 length and bytes: "kguard key 1", target ("sm_90a"), canonical JIT
  * options, u64 number of inputs, u64 bytes of them together, SHA-256 over the inputs, each as u64
  * length of the packing's name, name, u64 length, bytes as stored. The key's digest is the SHA-256 of
- * the key block: an entry's name can be checked without the input, and a miss can be explained. The
+ * the key block: an entry's name can be checked without the input, and a miss can be explained. One kernel
+ * of a large PTX has "kernel <name>" for options, cut where it is too long, and two inputs, plain: the
+ * digest of the whole's key, which has the options in it, and the kernel's name. The
  * compiler block likewise: "driver" or "ptxas", u32 CUDA version, build text.
  * No time, path, host or user is in an entry: the same inputs give the same bytes, on every machine.
  * What is not understood - another format, unknown flags - is a miss and stays. The space between the

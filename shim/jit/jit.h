@@ -51,6 +51,18 @@ struct kgi_bytes kgi_fatbin_with(struct kgi_bytes fatbin, const struct kgi_cubin
 /* A fatbin of this one entry of its image; a PTX text is what it is. From kgi_pages_get. */
 struct kgi_bytes kgi_source_alone(const struct kgi_source *source);
 
+/*
+ * One kernel of a fatbin's PTX as a source of its own (kgi_ptx_alone): far less to compile, and the same
+ * code comes out. Its key is made of the whole's and the kernel's name, so that it is looked for without
+ * the text. *out owns its image, which is to be put back. 0 or what kgi_ptx_alone says; -ENOMEM.
+ */
+int kgi_source_kernel_key(const struct kgi_source *whole, const char *kernel,
+                          struct kgi_cache_key *out);
+int kgi_source_kernel(const struct kgi_source *whole, const char *kernel, struct kgi_source *out);
+/* The PTX as text; in *scratch, code->size bytes, where it was packed. Empty when it cannot be had. */
+#define KGI_SOURCE_MOST ((uint64_t)256 << 20)
+struct kgi_bytes kgi_source_text(const struct kgi_code *code, void **scratch);
+
 /* Whether a path, or its file name, matches one of the globs (* and ?) between colons. */
 bool kgi_globs_match(const char *globs, const char *path);
 

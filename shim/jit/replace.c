@@ -215,6 +215,83 @@ struct kgi_bytes kgi_source_alone(const struct kgi_source *s)
     return (struct kgi_bytes){out, size};
 }
 
+/* ---- one kernel of it
+ * ------------------------------------------------------------------------------- */
+
+/* For a person who reads the entry; the name is whole among the inputs. */
+static void add_name(struct kgi_text *options, const char *kernel)
+{
+    size_t length = strlen(kernel), most = KGI_CACHE_OPTIONS - sizeof "kernel ";
+
+    kgi_text_add(options, "kernel %.*s", (int)(length < most ? length : most), kernel);
+}
+
+int kgi_source_kernel_key(const struct kgi_source *whole, const char *kernel,
+                          struct kgi_cache_key *out)
+{
+    struct kgi_cache_input inputs[] = {
+        {{whole->key.digest, sizeof whole->key.digest}, KGI_PLAIN},
+        {{(const uint8_t *)kernel, strlen(kernel)}, KGI_PLAIN}};
+    KGI_TEXT(options, KGI_CACHE_OPTIONS + 1);
+
+    add_name(&options, kernel);
+    return kgi_cache_key(inputs, KGI_COUNT(inputs), whole->target, options.at, out);
+}
+
+struct kgi_bytes kgi_source_text(const struct kgi_code *code, void **scratch)
+{
+    *scratch = NULL;
+    if (code->packing == KGI_PLAIN)
+        return code->payload;
+    *scratch = code->size < KGI_SOURCE_MOST ? kgi_pages_get(code->size) : NULL;
+    if (!*scratch || kgi_inflate(code->packing, code->payload, *scratch, code->size))
+        return (struct kgi_bytes){NULL, 0};
+    return (struct kgi_bytes){*scratch, code->size};
+}
+
+/* The whole's entry with this text in the place of its payload. */
+static struct kgi_bytes entry_with(const struct kgi_source *whole, struct kgi_bytes text)
+{
+    size_t head = (size_t)(whole->code.payload.at - whole->image.at) - whole->code.place;
+    uint64_t padded = PADDED(text.size + 1); /* a NUL behind it, as nvcc has */
+    uint8_t *out = kgi_pages_get(FATBIN_HEADER + head + padded), *entry = out + FATBIN_HEADER;
+
+    if (!out)
+        return (struct kgi_bytes){NULL, 0};
+    put_header(out, head + padded);
+    memcpy(entry, whole->image.at + whole->code.place, head);
+    put(entry, 0x08, padded, 8);
+    put(entry, 0x10, 0, 4);
+    put(entry, 0x28, whole->code.flags & ~(uint64_t)0xf000, 8); /* not packed */
+    put(entry, 0x38, 0, 8);
+    memcpy(entry + head, text.at, text.size);
+    return (struct kgi_bytes){out, FATBIN_HEADER + head + padded};
+}
+
+int kgi_source_kernel(const struct kgi_source *whole, const char *kernel, struct kgi_source *out)
+{
+    void *scratch;
+    struct kgi_bytes text = kgi_source_text(&whole->code, &scratch);
+    size_t size = 0, count = 0;
+    uint8_t *alone = text.at ? kgi_pages_get(text.size) : NULL;
+    int result = alone ? kgi_ptx_alone(text, kernel, alone, &size) : -ENOMEM;
+
+    *out = *whole;
+    out->image = (struct kgi_bytes){NULL, 0};
+    if (!result)
+        out->image = entry_with(whole, (struct kgi_bytes){alone, size});
+    if (!result && (!out->image.at ||
+                    kgi_image_codes(out->image, &out->code, 1, &count, NULL) || count != 1))
+        result = -ENOMEM;
+    if (!result)
+        result = kgi_source_kernel_key(whole, kernel, &out->key);
+    if (result)
+        kgi_pages_put((void *)(uintptr_t)out->image.at, out->image.size);
+    kgi_pages_put(alone, text.size);
+    kgi_pages_put(scratch, whole->code.size);
+    return result;
+}
+
 /* ---- names
  * ------------------------------------------------------------------------------------------ */
 

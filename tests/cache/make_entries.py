@@ -60,4 +60,11 @@ ptx = [(b"plain", b"not read here")]
 place(key_block(ptx, b"sm_90a", b""), compiler, cubin, 0)
 place(key_block(ptx, b"sm_90a", b""), jit, cubin, 1500)
 place(key_block(ptx, b"sm_90a", b"-O1"), compiler, cubin, 0)
-print(hashlib.sha256(key).hexdigest())
+print("jit_cache_entry.c", hashlib.sha256(key).hexdigest())
+
+# Kernels of one of them by themselves: made of its key and the kernel's name, which is among the options as
+# far as they go.
+whole = hashlib.sha256(key_block(ptx, b"sm_90a", b"-O1")).digest()
+for name in (b"_Z8voxelizePKfPii", 600 * b"x"):
+    one = key_block([(b"plain", whole), (b"plain", name)], b"sm_90a", b"kernel " + name[:504])
+    print("jit_cache_golden.c", hashlib.sha256(one).hexdigest())

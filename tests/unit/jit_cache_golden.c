@@ -1,14 +1,14 @@
 /*
  * The entry that we write, byte for byte that of tests/cache/make_entries.py, and read back through
- * the cache: the same on every machine (tests/gates/aarch64.sh runs this one for aarch64). No cmocka,
- * which there is not for that.
+ * the cache; and the keys of single kernels, which that script computes too: the same on every machine
+ * (tests/gates/aarch64.sh runs this one for aarch64). No cmocka, which there is not for that.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/base.h"
-#include "jit/cache.h"
+#include "jit/jit.h"
 #include "jit/sha256.h"
 
 #define WANT "tests/cache/tree/2b/fbf8d938ac202b3e9bc94d69383d369aa36dc3a92482f117f121634628fcd2.71f700a876665098"
@@ -50,6 +50,33 @@ static bool same_hashes(void)
     return true;
 }
 
+/* Of kernels of this PTX; the second name is longer than what is kept of it. */
+static bool same_kernel_keys(const struct kgi_cache_key *whole)
+{
+    static char longest[601];
+    const struct {
+        const char *name, *digest;
+    } rows[] = {
+        {"_Z8voxelizePKfPii", "94ab68d36e0aea526f83900800f9b1e585f242565ec1f4a40ecdad4fdc888a98"},
+        {memset(longest, 'x', sizeof longest - 1),
+         "901ec7bfac228682ffea166e28a2e0d51b84b6d5ebe54fceff330ecc3600c556"},
+    };
+    struct kgi_source source = {.target = {90, 'a'}, .key = *whole};
+    struct kgi_cache_key key;
+
+    for (size_t i = 0; i < KGI_COUNT(rows); i++) {
+        char digest[65];
+
+        if (kgi_source_kernel_key(&source, rows[i].name, &key))
+            return false;
+        for (size_t k = 0; k < sizeof key.digest; k++)
+            snprintf(digest + 2 * k, 3, "%02x", key.digest[k]);
+        if (strcmp(digest, rows[i].digest) != 0)
+            return false;
+    }
+    return true;
+}
+
 int main(void)
 {
     static const char ptx[] = "not read here";
@@ -74,6 +101,7 @@ int main(void)
     if (system(command) != 0)
         return 2;
     failed |= !same_hashes() << 4;
-    printf("put, bytes, get, image, hash: %x\n", failed);
+    failed |= !same_kernel_keys(&key) << 5;
+    printf("put, bytes, get, image, hash, kernels: %x\n", failed);
     return failed ? 1 : 0;
 }

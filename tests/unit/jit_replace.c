@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "jit/jit.h"
 
@@ -170,6 +171,278 @@ static void with_cubins(void **state)
     assert_null(kgi_fatbin_with(map("tests/gpu/cases/compute_80.ptx"), cubins, 1).at);
 }
 
+/* ---- one kernel of it ---- */
+
+static bool same(struct kgi_bytes a, struct kgi_bytes b)
+{
+    return a.size == b.size && (!a.size || !memcmp(a.at, b.at, a.size));
+}
+
+static bool same_target(struct kgi_target a, struct kgi_target b)
+{
+    return a.number == b.number && a.suffix == b.suffix;
+}
+
+static bool same_key(const struct kgi_cache_key *a, const struct kgi_cache_key *b)
+{
+    return a->size == b->size && !memcmp(a->block, b->block, a->size) &&
+           !memcmp(a->digest, b->digest, sizeof a->digest);
+}
+
+static void put_back(struct kgi_bytes b)
+{
+    kgi_pages_put((void *)(uintptr_t)b.at, b.size);
+}
+
+struct seen {
+    const struct kgi_source *whole;
+    struct kgi_bytes text;
+    struct kgi_cache_key keys[16];
+    size_t count, alone;
+};
+
+/* The image that was made holds this kernel's text, as it is, and says of it what the whole's entry says. */
+static void check_image(const struct kgi_source *whole, const struct kgi_source *part,
+                        struct kgi_bytes text)
+{
+    struct kgi_jit_settings none = {.count = 0};
+    struct kgi_host host = host_of(whole->target.number);
+    struct kgi_verdict verdict;
+    struct kgi_source again;
+    struct kgi_code code;
+    size_t count = 0;
+
+    assert_int_equal(kgi_fatbin_length(part->image), part->image.size);
+    assert_int_equal(kgi_image_codes(part->image, &code, 1, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(code.kind, KGI_PTX);
+    assert_int_equal(code.packing, KGI_PLAIN);
+    assert_true(same_target(code.target, whole->code.target));
+    assert_true(code.major == whole->code.major && code.minor == whole->code.minor);
+    assert_true(same(code.options, whole->code.options) && same(code.name, whole->code.name));
+    assert_int_equal(code.traits, whole->code.traits);
+    assert_true(code.payload.size > text.size); /* a NUL behind it */
+    assert_memory_equal(code.payload.at, text.at, text.size);
+    for (size_t i = text.size; i < code.payload.size; i++)
+        assert_int_equal(code.payload.at[i], 0);
+    assert_int_equal(code.size, code.payload.size);
+    assert_int_equal(kgi_code_inspect(&code, NULL, 0), 0);
+    assert_int_equal(code.kernels, 1);
+
+    assert_ptr_equal(part->code.payload.at, code.payload.at);
+    assert_int_equal(part->code.size, code.size);
+    assert_true(same_target(part->target, whole->target));
+    assert_int_equal(part->settings.count, whole->settings.count);
+    assert_int_equal(part->too_new, whole->too_new);
+    /* and the driver would compile it */
+    assert_int_equal(kgi_source_of(part->image, &host, &none, &again, &verdict), 0);
+    assert_int_equal(verdict.chosen, 0);
+}
+
+static int take_kernel(const char *name, int registers, void *context)
+{
+    struct seen *s = context;
+    struct kgi_source part, again;
+    struct kgi_cache_key key;
+    uint8_t *text = malloc(s->text.size);
+    size_t size = 0;
+    int wanted = kgi_ptx_alone(s->text, name, text, &size);
+
+    (void)registers;
+    assert_int_equal(kgi_source_kernel(s->whole, name, &part), wanted);
+    assert_int_equal(kgi_source_kernel_key(s->whole, name, &key), 0); /* alone or not */
+    assert_false(same_key(&key, &s->whole->key));
+    for (size_t i = 0; i < s->count; i++)
+        assert_false(same_key(&key, &s->keys[i]));
+    assert_true(s->count < KGI_COUNT(s->keys));
+    s->keys[s->count++] = key;
+    if (!wanted) {
+        s->alone++;
+        check_image(s->whole, &part, (struct kgi_bytes){text, size});
+        assert_true(same_key(&part.key, &key));
+        assert_int_equal(kgi_source_kernel(s->whole, name, &again), 0);
+        assert_true(same(again.image, part.image) && same_key(&again.key, &key));
+        put_back(again.image);
+        put_back(part.image);
+    }
+    free(text);
+    return 0;
+}
+
+static void kernels_of(const struct kgi_source *whole, struct seen *s)
+{
+    struct kgi_source part;
+    struct kgi_ptx ptx;
+    void *scratch;
+
+    *s = (struct seen){.whole = whole, .text = kgi_source_text(&whole->code, &scratch)};
+    assert_non_null(s->text.at);
+    assert_true((whole->code.packing == KGI_PLAIN) == (scratch == NULL));
+    assert_int_equal(kgi_ptx_kernels(s->text, &ptx, take_kernel, s), 0);
+    assert_int_equal(kgi_source_kernel(whole, "nobody", &part), -ENOENT);
+    assert_int_equal(kgi_source_kernel(whole, "", &part), -ENOENT);
+    kgi_pages_put(scratch, whole->code.size);
+}
+
+static void one_kernel(void **state)
+{
+    static const struct {
+        const char *path;
+        uint16_t gpu;
+        uint8_t packing;
+        size_t kernels, alone;
+    } rows[] = {
+        {"tests/fixtures/default.fatbin", 90, KGI_ZSTD, 5, 4},
+        {"tests/fixtures/none.fatbin", 90, KGI_PLAIN, 1, 1},
+        {"tests/fixtures/options.fatbin", 90, KGI_ZSTD, 1, 1},
+        {"tests/gpu/cases/lz4_ptx.fatbin", 90, KGI_LZ4, 1, 1},
+        {"tests/gpu/cases/zstd_ptx.fatbin", 90, KGI_ZSTD, 1, 1},
+        {"tests/gpu/cases/compute_80.fatbin", 90, KGI_PLAIN, 1, 1},
+        {"tests/gpu/cases/compute_90a.fatbin", 90, KGI_PLAIN, 1, 1},
+        {"tests/gpu/cases/options_maxreg.fatbin", 90, KGI_PLAIN, 1, 1},
+        {"tests/gpu/cases/pick_compute_80_compute_90_ab.fatbin", 90, KGI_PLAIN, 1, 1},
+        {"tests/scenarios/jit/voxelize.options.fatbin", 120, KGI_ZSTD, 1, 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < KGI_COUNT(rows); i++) {
+        struct kgi_source whole;
+        struct seen s;
+
+        assert_int_equal(source(rows[i].path, rows[i].gpu, &whole), 0);
+        assert_int_equal(whole.code.packing, rows[i].packing);
+        kernels_of(&whole, &s);
+        if (s.count != rows[i].kernels || s.alone != rows[i].alone)
+            fail_msg("%s: %zu, %zu alone", rows[i].path, s.count, s.alone);
+    }
+}
+
+/* The options that the key of a kernel is made with, for a person who reads the entry. */
+static struct kgi_bytes options_of(const struct kgi_cache_key *key)
+{
+    struct kgi_cache_question q;
+
+    assert_true(kgi_cache_question((struct kgi_bytes){key->block, key->size}, &q));
+    assert_int_equal(q.count, 2);
+    return q.options;
+}
+
+/* The same kernel of another text, for another target, or with other settings, is another kernel. */
+static void kernel_keys(void **state)
+{
+    static const char *const paths[] = {"tests/gpu/cases/options_none.fatbin",
+                                        "tests/gpu/cases/options_maxreg.fatbin",
+                                        "tests/gpu/cases/options_o0.fatbin"};
+    struct kgi_jit_settings limit = {.count = 1, .id = {0}, .value = {24}};
+    struct kgi_host host = host_of(90);
+    struct kgi_verdict verdict;
+    struct kgi_cache_key keys[5];
+    struct kgi_source whole;
+    struct kgi_bytes options;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(source(paths[i], 90, &whole), 0);
+        assert_int_equal(kgi_source_kernel_key(&whole, "marker", &keys[i]), 0);
+    }
+    assert_int_equal(source(paths[0], 100, &whole), 0);
+    assert_int_equal(kgi_source_kernel_key(&whole, "marker", &keys[3]), 0);
+    assert_int_equal(kgi_source_of(map(paths[0]), &host, &limit, &whole, &verdict), 0);
+    assert_int_equal(kgi_source_kernel_key(&whole, "marker", &keys[4]), 0);
+    for (size_t i = 0; i < KGI_COUNT(keys); i++)
+        for (size_t k = 0; k < i; k++)
+            assert_memory_not_equal(keys[i].digest, keys[k].digest, 32);
+    options = options_of(&keys[0]);
+    assert_int_equal(options.size, strlen("kernel marker"));
+    assert_memory_equal(options.at, "kernel marker", options.size);
+}
+
+/* A fatbin of one PTX, not packed. */
+static struct kgi_bytes fatbin_of(const char *text)
+{
+    struct kgi_bytes one = map("tests/gpu/cases/compute_80.fatbin");
+    struct kgi_code code;
+    size_t count, head, size = strlen(text) / 8 * 8 + 8;
+    uint64_t padded = size;
+    uint8_t *out;
+
+    assert_int_equal(kgi_image_codes(one, &code, 1, &count, NULL), 0);
+    head = (size_t)(code.payload.at - one.at);
+    out = calloc(1, head + size);
+    memcpy(out, one.at, head);
+    memcpy(out + head, text, strlen(text));
+    memcpy(out + 16 + 8, &padded, 8);
+    padded += head - 16;
+    memcpy(out + 8, &padded, 8);
+    return (struct kgi_bytes){out, head + size};
+}
+
+/* A template's name is as long as it likes: what is kept of it for people is cut, the key is of all. */
+static void long_names(void **state)
+{
+    struct kgi_jit_settings none = {.count = 0};
+    struct kgi_host host = host_of(90);
+    struct kgi_verdict verdict;
+    struct kgi_source whole;
+    struct seen s;
+    static char text[20000], name[5001];
+    size_t length = 0;
+
+    (void)state;
+    length += (size_t)sprintf(text, ".version 7.0\n.target sm_80\n.address_size 64\n");
+    for (char last = 'a'; last <= 'c'; last++) {
+        memset(name, 'x', sizeof name - 1);
+        name[sizeof name - 2] = last;
+        length += (size_t)sprintf(text + length, ".visible .entry %s() { ret; }\n", name);
+    }
+    struct kgi_bytes image = fatbin_of(text);
+
+    assert_int_equal(kgi_source_of(image, &host, &none, &whole, &verdict), 0);
+    kernels_of(&whole, &s);
+    assert_int_equal(s.count, 3);
+    assert_int_equal(s.alone, 3);
+    for (size_t length_of_one = 490; length_of_one < 520; length_of_one++) {
+        struct kgi_cache_key key;
+        struct kgi_bytes options;
+
+        name[length_of_one] = 0;
+        assert_int_equal(kgi_source_kernel_key(&whole, name, &key), 0);
+        name[length_of_one] = 'x';
+        options = options_of(&key);
+        assert_true(options.size <= KGI_CACHE_OPTIONS && options.size > 490);
+        assert_memory_equal(options.at, "kernel xxxx", 11);
+    }
+    free((void *)(uintptr_t)image.at);
+}
+
+/* A text that cannot be had: nothing is made of it. */
+static void no_text(void **state)
+{
+    struct kgi_source whole, part;
+    struct kgi_bytes fatbin;
+    void *scratch;
+
+    (void)state;
+    assert_int_equal(source("tests/gpu/cases/zstd_ptx.fatbin", 90, &whole), 0);
+    struct kgi_code broken = whole.code;
+    broken.payload.size -= 8;
+    assert_null(kgi_source_text(&broken, &scratch).at);
+    kgi_pages_put(scratch, broken.size);
+    whole.code.payload.size -= 8;
+    assert_true(kgi_source_kernel(&whole, "marker", &part) < 0);
+    broken = whole.code;
+    broken.size = KGI_SOURCE_MOST;
+    assert_null(kgi_source_text(&broken, &scratch).at);
+    assert_null(scratch);
+    /* no text but noise, and a text that is no PTX */
+    fatbin = fatbin_of("noise");
+    assert_int_equal(source("tests/gpu/cases/compute_80.fatbin", 90, &whole), 0);
+    whole.image = fatbin;
+    whole.code.payload = (struct kgi_bytes){fatbin.at + fatbin.size - 8, 8};
+    assert_int_equal(kgi_source_kernel(&whole, "marker", &part), -ENODATA);
+    free((void *)(uintptr_t)fatbin.at);
+}
+
 static void globs(void **state)
 {
     static const struct {
@@ -201,9 +474,10 @@ static void globs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(settings),    cmocka_unit_test(choice), cmocka_unit_test(forced),
-        cmocka_unit_test(keys),        cmocka_unit_test(alone),  cmocka_unit_test(with_cubins),
-        cmocka_unit_test(globs),
+        cmocka_unit_test(settings),   cmocka_unit_test(choice),      cmocka_unit_test(forced),
+        cmocka_unit_test(keys),       cmocka_unit_test(alone),       cmocka_unit_test(with_cubins),
+        cmocka_unit_test(one_kernel), cmocka_unit_test(kernel_keys), cmocka_unit_test(long_names),
+        cmocka_unit_test(no_text),    cmocka_unit_test(globs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
