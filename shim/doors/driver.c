@@ -329,6 +329,13 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
 #define OWNER(library)                                                                             \
     if (JIT_ON && result == CUDA_SUCCESS && library)                                               \
     *library = kgi_jit_known(*library)
+#define MODULE_OF(module, function)                                                                \
+    if (JIT_ON && result == CUDA_SUCCESS && module)                                                \
+    kgi_jit_module_of(module, function)
+#define GIVEN(module, library)                                                                     \
+    if (JIT_ON && result == CUDA_SUCCESS && module)                                                \
+        kgi_jit_module_given(*module, library);                                                    \
+    ALIAS(module, library)
 #define NOTHING (void)0
 #define FIND(handle, container, kernel)                                                            \
     if (result == CUDA_SUCCESS)                                                                    \
@@ -371,6 +378,11 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
 #define GOES(handle) (met = image_behind(handle), false)
 #define LEAVES(library) (jitted = JIT_ON ? kgi_jit_unload(library) : NULL, GOES(library))
 
+/* How much of a library's code is wanted; the library that has it. */
+#define ANYTHING kgi_jit_used(library)
+#define MODULE kgi_jit_module_owner(library)
+#define KERNEL(name) kgi_jit_kernel(library, name)
+
 /* Out-parameters are looked at after success alone, and may be NULL. */
 #define HANDLE(p) (result == CUDA_SUCCESS && (p) ? (const void *)*(p) : NULL)
 /* From CUDA 12 on a node's kernel may be given as a CUkernel instead. */
@@ -393,7 +405,7 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
         after;                                                                                     \
         return result;                                                                             \
     }
-#define DRIVER_USE(symbol, parameters, arguments, library, after)                                  \
+#define DRIVER_USE(symbol, parameters, arguments, wanted, after)                                   \
     KGI_EXPORT CUresult symbol parameters;                                                         \
     KGI_EXPORT CUresult symbol parameters                                                          \
     {                                                                                              \
@@ -405,9 +417,28 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
                                                                                                    \
         if (KGI_UNLIKELY(!original))                                                               \
             return CUDA_ERROR_NOT_INITIALIZED;                                                     \
-        used = JIT_ON ? kgi_jit_used(library) : library;                                           \
+        used = JIT_ON ? wanted : library;                                                          \
         result = original arguments;                                                               \
         if (JIT_ON && result != CUDA_SUCCESS && kgi_jit_failed(library, &used, (int)result))       \
+            result = original arguments;                                                           \
+        after;                                                                                     \
+        return result;                                                                             \
+    }
+#define DRIVER_OF(symbol, parameters, arguments, kernel, after)                                    \
+    KGI_EXPORT CUresult symbol parameters;                                                         \
+    KGI_EXPORT CUresult symbol parameters                                                          \
+    {                                                                                              \
+        static const char name_of[] __attribute__((unused)) = #symbol;                             \
+        CUresult (*original) parameters =                                                          \
+            (CUresult(*) parameters)kgi_driver_original(KGI_D_##symbol);                           \
+        CUmodule used = module;                                                                    \
+        CUresult result = CUDA_SUCCESS;                                                            \
+                                                                                                   \
+        if (KGI_UNLIKELY(!original))                                                               \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                     \
+        if (JIT_ON)                                                                                \
+            result = kgi_jit_module_for(&used, kernel);                                            \
+        if (result == CUDA_SUCCESS)                                                                \
             result = original arguments;                                                           \
         after;                                                                                     \
         return result;                                                                             \

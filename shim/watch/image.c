@@ -575,7 +575,7 @@ void kgi_image_locate(struct kgi_image *image)
 
 struct record {
     struct kgi_kernel kernel;
-    const void *handle;
+    const void *handle, *root;     /* root: what it was found through in the end, or itself */
     struct record *parts;          /* what was found through it, and is gone when it is */
     struct record *next, **linked; /* among the parts of another, or the free ones */
 };
@@ -609,7 +609,7 @@ static struct record *new_record(const void *handle, struct record *container)
         r = kgi_alloc(sizeof *r);
     if (!r)
         return NULL;
-    *r = (struct record){.handle = handle};
+    *r = (struct record){.handle = handle, .root = container ? container->root : handle};
     if (container) {
         r->next = container->parts;
         r->linked = &container->parts;
@@ -656,6 +656,18 @@ bool kgi_handle_get(const void *handle, struct kgi_kernel *out)
     }
     kgi_unlock(&lock);
     return live;
+}
+
+const void *kgi_handle_root(const void *handle)
+{
+    const struct record *r;
+    const void *root;
+
+    kgi_lock(&lock);
+    r = record_of(handle);
+    root = r ? r->root : NULL;
+    kgi_unlock(&lock);
+    return root;
 }
 
 void kgi_handle_drop(const void *handle, const struct kgi_image *of)

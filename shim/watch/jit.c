@@ -12,7 +12,11 @@
  * (recorded: 0, lazy and eager), or it would compile the original when the context is made: every one,
  * where all are loaded at start, and each a second time at its first use by us.
  *
- * So a library has one handle, which the program knows, and sometimes a second that answers for it.
+ * A large image waits for its first use even where a context is current: what is asked for then may be
+ * a kernel that can be compiled alone (jit_kernel.c).
+ *
+ * So a library has one handle, which the program knows, and sometimes a second that answers for it, or
+ * several that answer for a kernel each.
  * The same serves when an image of ours fails where the driver takes a closer look, which with
  * cuLibraryLoadData is not at the load (recorded: 0 there, 209 at cuLibraryGetKernel): it is
  * refused in the cache, and the original answers. A program never sees the result of an image of
@@ -46,13 +50,15 @@ struct kgi_jitted {
     _Atomic bool redirected; /* second answers */
     _Atomic bool owed;       /* to the cache: used before anybody could compile it */
     bool ours;               /* what answers is an image of ours */
-    bool empty;              /* behind the handle is no code, only a promise of it */
+    bool empty;              /* behind the handle is no code, only a promise of it: */
+    bool hollow;             /* an image without kernels, whose module the program may have */
     bool copied;
     struct kgi_bytes original; /* lies in a loaded object, or is a copy */
     struct kgi_bytes given;    /* a fatbin made for GPUs that differ; else empty */
     struct kgi_jit_settings settings;
     const char *library;
     const char *built_by;
+    struct kgi_kernels kernels;
     size_t part_count, part_room;
     struct kgi_part parts[]; /* one for each kind of GPU */
 };
@@ -137,10 +143,16 @@ static size_t record_size(size_t parts)
     return sizeof(struct kgi_jitted) + parts * sizeof(struct kgi_part);
 }
 
+static struct kgi_whose whose_of(const struct kgi_jitted *j)
+{
+    return (struct kgi_whose){.library = j->library, .built_by = j->built_by};
+}
+
 static void free_record(struct kgi_jitted *j)
 {
     for (size_t i = 0; i < j->part_count; i++)
         kgi_part_free(&j->parts[i]);
+    kgi_kernels_end(&j->kernels);
     kgi_pages_put((void *)(uintptr_t)j->given.at, j->given.size);
     if (j->copied)
         kgi_pages_put((void *)(uintptr_t)j->original.at, j->original.size + 1);
@@ -201,9 +213,16 @@ static bool has_context(struct kgi_host *now, bool *borrowed)
     return *borrowed && kgi_jit_current(now, &ordinal);
 }
 
-/* Looks for each kind of GPU; what is missing for the current one is compiled. Returns whether
- * there is anything left to be compiled at the first use. */
-static bool search(struct kgi_jitted *j, const struct kgi_given *g, size_t *kinds)
+/* Whether what is missing had better wait for its first use: kernels alone are of code for one GPU. */
+static bool can_wait(struct kgi_jitted *j, const struct kgi_source *source)
+{
+    return j->part_room == 1 && kgi_image_form(j->original) == KGI_FORM_FATBIN &&
+           kgi_kernels_begin(&j->kernels, source);
+}
+
+/* Looks for each kind of GPU; what is missing for the current one is compiled, unless it may wait. Returns
+ * whether there is anything left to be compiled at the first use. */
+static bool search(struct kgi_jitted *j, const struct kgi_given *g, bool may_wait, size_t *kinds)
 {
     struct kgi_host host, now;
     int ordinal;
@@ -222,6 +241,8 @@ static bool search(struct kgi_jitted *j, const struct kgi_given *g, size_t *kind
             kgi_tell_hit(&g->whose, p, &host);
         else if (!kgi_given_worth(g, &p->source))
             continue;
+        else if (may_wait && can_wait(j, &p->source))
+            later = true;
         else if (!has_context(&now, &borrowed))
             later = true;
         else if (now.gpu.number == host.gpu.number)
@@ -248,7 +269,7 @@ static const void *assemble(struct kgi_jitted *j, size_t kinds)
 
 static void refuse_all(struct kgi_jitted *j, int result)
 {
-    struct kgi_whose w = {j->library, j->built_by};
+    struct kgi_whose w = whose_of(j);
     const struct kgi_machine *m = kgi_machine();
     struct kgi_host host = m ? m->host : (struct kgi_host){0};
 
@@ -281,9 +302,17 @@ static bool promise(struct kgi_jitted *j, CUlibraryOption *options, void **value
         uint16_t version, header;
         uint64_t size;
     } nothing = {KGI_FATBIN_MAGIC, 1, sizeof nothing, 0};
+    struct kgi_bytes hollow = {NULL, 0};
+    struct kgi_host host;
+    int ordinal;
 
-    return kgi_image_form(j->original) == KGI_FORM_FATBIN &&
-           !kgi_jit_driver.LibraryLoadData(j->slot, &nothing, NULL, NULL, 0, options, values, count);
+    if (kgi_image_form(j->original) != KGI_FORM_FATBIN)
+        return false;
+    if (j->kernels.possible && kgi_jit_host_at(0, &host, &ordinal))
+        hollow = kgi_kernels_hollow(&j->kernels, &host);
+    j->hollow = hollow.at != NULL;
+    return !kgi_jit_driver.LibraryLoadData(j->slot, j->hollow ? (const void *)hollow.at : &nothing,
+                                           NULL, NULL, 0, options, values, count);
 }
 
 bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *image,
@@ -312,7 +341,11 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
     }
     g.bytes = j->original;
     j->slot = library;
-    later = search(j, &g, &kinds);
+    later = search(j, &g, !jit_count, &kinds);
+    if (j->kernels.possible && !(j->empty = promise(j, options, values, count))) {
+        j->kernels.possible = false;
+        later = search(j, &g, false, &kinds);
+    }
     if (j->part_count && (ours = assemble(j, kinds))) {
         result = (int)kgi_jit_driver.LibraryLoadData(library, ours, jit, jit_values, jit_count,
                                                      options, values, count);
@@ -328,8 +361,10 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
         later = false;
     }
     if (later) {
-        kgi_tell_note(&g.whose, "loaded without a current context");
-        j->empty = !jit_count && promise(j, options, values, count);
+        kgi_tell_note(&g.whose, j->empty ? "its kernels are compiled as they are asked for"
+                                         : "loaded without a current context");
+        if (!j->empty)
+            j->empty = !jit_count && promise(j, options, values, count);
         *out = j;
     } else {
         free_record(j);
@@ -338,20 +373,27 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
     return later && j->empty;
 }
 
+static void lead_second(CUlibrary second, void *to)
+{
+    kgi_map_set(&by_second, (uintptr_t)second, (uintptr_t)to);
+}
+
 /* Where its handles lead: to it, or nowhere. */
-static void lead(const struct kgi_jitted *j, const struct kgi_jitted *to)
+static void lead(const struct kgi_jitted *j, struct kgi_jitted *to)
 {
     kgi_lock(&lock);
     kgi_map_set(&by_library, (uintptr_t)j->handle, (uintptr_t)to);
-    kgi_map_set(&by_second, (uintptr_t)j->second, (uintptr_t)to);
-    kgi_map_set(&by_second, (uintptr_t)j->refused, (uintptr_t)to);
+    lead_second(j->second, to);
+    lead_second(j->refused, to);
+    kgi_kernels_each(&j->kernels, lead_second, to);
     kgi_unlock(&lock);
 }
 
-static void unload_second(CUlibrary second)
+static void unload_second(CUlibrary second, void *context)
 {
     struct kgi_kernel kernel;
 
+    (void)context;
     if (!second)
         return;
     if (kgi_handle_get(second, &kernel))
@@ -371,8 +413,9 @@ void kgi_jit_done(struct kgi_jitted *j, CUresult result)
     } else if (!loads && result) {
         lead(j, j); /* the driver still has it, and with it our memory */
     } else {
-        unload_second(j->second);
-        unload_second(j->refused);
+        unload_second(j->second, NULL);
+        unload_second(j->refused, NULL);
+        kgi_kernels_each(&j->kernels, unload_second, NULL);
         free_record(j);
     }
     errno = saved;
@@ -397,6 +440,21 @@ static unsigned settings_again(const struct kgi_jit_settings *s, CUjit_option *i
     return s->count;
 }
 
+/* A library of ours beside the program's: what fails on it later is explained by the same image. */
+static void adopt(struct kgi_jitted *j, CUlibrary library, bool ours)
+{
+    struct kgi_kernel kernel;
+
+    kgi_lock(&lock);
+    lead_second(library, j);
+    kgi_unlock(&lock);
+    if (!kgi_handle_get(j->handle, &kernel))
+        return;
+    kgi_handle_set(library, kernel.image, kernel.name, NULL);
+    if (!ours) /* now it is the driver that compiles */
+        kgi_module(kernel.image, false);
+}
+
 static void load_second(struct kgi_jitted *j, const void *image, bool ours)
 {
     CUlibraryOption option = CU_LIBRARY_BINARY_IS_PRESERVED;
@@ -404,21 +462,12 @@ static void load_second(struct kgi_jitted *j, const void *image, bool ours)
     void *value = (void *)(uintptr_t)1, *values[KGI_JIT_SETTINGS];
     unsigned count = settings_again(&j->settings, ids, values);
     CUlibrary library = NULL;
-    struct kgi_kernel kernel;
 
     if (kgi_jit_driver.LibraryLoadData(&library, image, ids, values, count, &option, &value, 1))
         return;
     j->second = library;
     j->ours = ours;
-    kgi_lock(&lock);
-    kgi_map_set(&by_second, (uintptr_t)j->second, (uintptr_t)j);
-    kgi_unlock(&lock);
-    /* What fails on it later is explained by the same image. */
-    if (kgi_handle_get(j->handle, &kernel)) {
-        kgi_handle_set(j->second, kernel.image, kernel.name, NULL);
-        if (!ours) /* now it is the driver that compiles */
-            kgi_module(kernel.image, false);
-    }
+    adopt(j, library, ours);
     atomic_store_explicit(&j->redirected, true, memory_order_release);
 }
 
@@ -447,7 +496,7 @@ static bool find_host(struct kgi_host *host, int *ordinal, bool *borrowed)
 /* The code of an original for a host, into p: from the cache or compiled now. */
 static bool obtain(struct kgi_jitted *j, struct kgi_part *p, struct kgi_host *host)
 {
-    struct kgi_given g = {.bytes = j->original, .whose = {j->library, j->built_by}};
+    struct kgi_given g = {.bytes = j->original, .whose = whose_of(j)};
 
     if (!is_still_there(j) || !kgi_given_chosen(&g))
         return false;
@@ -458,7 +507,7 @@ static bool obtain(struct kgi_jitted *j, struct kgi_part *p, struct kgi_host *ho
 
 static void first_use(struct kgi_jitted *j)
 {
-    struct kgi_whose whose = {j->library, j->built_by};
+    struct kgi_whose whose = whose_of(j);
     struct kgi_host host, other;
     const void *image;
     int ordinal;
@@ -494,7 +543,7 @@ static void pay(struct kgi_jitted *j)
     struct kgi_host host;
 
     if (p && kgi_jit_current(&host, &p->ordinal) && atomic_exchange(&j->owed, false)) {
-        kgi_tell_note(&(struct kgi_whose){j->library, j->built_by},
+        kgi_tell_note(&(struct kgi_whose){.library = j->library, .built_by = j->built_by},
                       "compiled for the next process: in this one the driver's code is in use");
         obtain(j, p, &host);
         kgi_part_free(p);
@@ -533,6 +582,79 @@ CUlibrary kgi_jit_used(CUlibrary library)
     return atomic_load_explicit(&j->redirected, memory_order_acquire) ? j->second : library;
 }
 
+/* ---- libraries: one kernel
+ * -------------------------------------------------------------------------------------- */
+
+static CUlibrary load_alone(struct kgi_jitted *j, const char *name)
+{
+    struct kgi_whose whose = whose_of(j);
+    struct kgi_host host;
+    CUlibrary library = NULL;
+    int ordinal;
+    bool borrowed;
+
+    if (!find_host(&host, &ordinal, &borrowed))
+        return NULL;
+    if (is_still_there(j))
+        library = kgi_kernels_load(&j->kernels, &whose, &host, ordinal, name);
+    if (library)
+        adopt(j, library, true);
+    if (borrowed)
+        kgi_jit_return();
+    return library;
+}
+
+/* The library that holds one kernel alone, or NULL: then it is the whole's turn. */
+static CUlibrary alone(struct kgi_jitted *j, const char *name)
+{
+    CUlibrary library;
+    int state, self = getpid();
+
+    while (!(library = kgi_kernels_known(&j->kernels, name)) &&
+           (state = atomic_load_explicit(&j->state, memory_order_acquire)) != SETTLED) {
+        if (state == UNUSED && atomic_compare_exchange_strong(&j->state, &state, self)) {
+            library = load_alone(j, name);
+            atomic_store_explicit(&j->state, UNUSED, memory_order_release);
+            return library;
+        }
+        if (state != UNUSED && state != self)
+            return NULL;
+        nap();
+    }
+    return library;
+}
+
+CUlibrary kgi_jit_kernel(CUlibrary library, const char *name)
+{
+    struct kgi_jitted *j = record_of(library);
+    CUlibrary one = NULL;
+    int saved = errno;
+
+    if (j && j->kernels.possible && name)
+        one = alone(j, name);
+    errno = saved;
+    return one ? one : kgi_jit_used(library);
+}
+
+bool kgi_jit_is_alone(CUlibrary library, const char *kernel)
+{
+    const struct kgi_jitted *j = record_of(library);
+
+    return j && kgi_kernels_known(&j->kernels, kernel);
+}
+
+bool kgi_jit_is_hollow(CUlibrary library)
+{
+    const struct kgi_jitted *j = record_of(library);
+
+    return j && j->hollow;
+}
+
+CUlibrary kgi_jit_module_owner(CUlibrary library)
+{
+    return kgi_jit_is_hollow(library) ? library : kgi_jit_used(library);
+}
+
 /* ---- an image of ours that fails
  * ------------------------------------------------------------------------------- */
 
@@ -551,6 +673,20 @@ static void go_back(struct kgi_jitted *j, int result)
     }
 }
 
+/* The whole takes over. */
+static bool refuse_alone(struct kgi_jitted *j, CUlibrary failed, int result)
+{
+    const struct kgi_machine *m = kgi_machine();
+    struct kgi_host host = m ? m->host : (struct kgi_host){0};
+    struct kgi_whose w = whose_of(j);
+
+    host.gpu.number = j->kernels.whole.target.number;
+    if (!kgi_kernels_refuse(&j->kernels, failed, &host))
+        return false;
+    kgi_tell_refused(&w, result, &host);
+    return true;
+}
+
 /* Several threads may find out at once: one goes back, and what it comes to is for all. */
 bool kgi_jit_failed(CUlibrary library, CUlibrary *used, int result)
 {
@@ -560,6 +696,11 @@ bool kgi_jit_failed(CUlibrary library, CUlibrary *used, int result)
 
     if (!j || !is_about_image(result))
         return false;
+    if (refuse_alone(j, failed, result)) {
+        *used = kgi_jit_used(library);
+        errno = saved;
+        return true;
+    }
     *used = kgi_jit_used(library);
     if (*used == failed && atomic_compare_exchange_strong(&j->state, &settled, getpid())) {
         if (j->ours)
@@ -587,7 +728,10 @@ struct kgi_jitted *kgi_jit_unload(CUlibrary library)
 {
     struct kgi_jitted *j = record_of(library);
 
-    if (j)
+    if (j) {
         lead(j, NULL);
+        if (j->hollow)
+            kgi_jit_modules_gone(library);
+    }
     return j;
 }

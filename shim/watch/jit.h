@@ -1,7 +1,7 @@
 /*
  * The parts of KGUARD_JIT: what the doors call is in watch.h; here is what jit.c, which keeps the
- * libraries, shares with jit_part.c, which gets an image its code, with jit_tell.c, which says so,
- * and with jit_old.c, where CUDA 11 registers.
+ * libraries, shares with jit_part.c, which gets an image its code, with jit_kernel.c, where kernels
+ * get theirs one by one, with jit_module.c, whose modules those are in, with jit_tell.c, which says so, and with jit_old.c, where CUDA 11 registers.
  */
 #ifndef KGI_WATCH_JIT_H
 #define KGI_WATCH_JIT_H
@@ -12,9 +12,9 @@
 /* ---- jit_tell.c
  * ------------------------------------------------------------------------------------- */
 
-/* Whose image: the library's file, or who built it. */
+/* Whose image: the library's file, or who built it; and the kernel that is compiled alone, or NULL. */
 struct kgi_whose {
-    const char *library, *built_by;
+    const char *library, *built_by, *kernel;
 };
 
 extern struct kgi_jit_counts {
@@ -48,7 +48,9 @@ extern struct kgi_jit_driver {
     CUresult (*LibraryLoadData)(CUlibrary *, const void *, CUjit_option *, void **, unsigned,
                                 CUlibraryOption *, void **, unsigned);
     CUresult (*LibraryUnload)(CUlibrary);
+    CUresult (*LibraryGetModule)(CUmodule *, CUlibrary);
     CUresult (*CtxGetDevice)(CUdevice *);
+    CUresult (*CtxGetCurrent)(CUcontext *);
     CUresult (*PrimaryGetState)(CUdevice, unsigned *, int *);
     CUresult (*PrimaryRetain)(CUcontext *, CUdevice);
     CUresult (*PrimaryRelease)(CUdevice);
@@ -104,7 +106,47 @@ void kgi_part_free(struct kgi_part *p);
  * fails. */
 bool kgi_part_find(struct kgi_part *p, const struct kgi_host *host);
 bool kgi_part_obtain(struct kgi_part *p, const struct kgi_whose *w, const struct kgi_host *host);
+/* The same for what is ours alone, by the driver's JIT; nothing is said or counted. */
+bool kgi_part_quietly(struct kgi_part *p, const struct kgi_host *host);
 /* The driver did not take it: it is put aside in the cache. */
 void kgi_part_refuse(struct kgi_part *p, const struct kgi_host *host, const char *what);
+
+/* ---- jit_kernel.c
+ * --------------------------------------------------------------------------------- */
+
+/* The kernels of a library that were compiled and loaded one by one. Zero-initialised. */
+struct kgi_kernels {
+    bool possible;
+    struct kgi_source whole;
+    uint64_t left; /* bytes of its text that may still be compiled so */
+    struct kgi_alone *_Atomic first;
+};
+
+/* Whether that is worth its while for this source, whose bytes must stay. */
+bool kgi_kernels_begin(struct kgi_kernels *k, const struct kgi_source *whole);
+/* An image without kernels that may stand for the whole until something is asked of it; empty where there is
+ * none, since no context is current to compile it in. Lasts for ever. */
+struct kgi_bytes kgi_kernels_hollow(const struct kgi_kernels *k, const struct kgi_host *host);
+/* The library that holds this kernel alone, or NULL. Any thread. */
+CUlibrary kgi_kernels_known(const struct kgi_kernels *k, const char *name);
+/* The same for one that is not known yet: from the cache or compiled now, and loaded. NULL where it is not on
+ * its own, or enough was compiled so. One thread at a time; calls the driver. */
+CUlibrary kgi_kernels_load(struct kgi_kernels *k, const struct kgi_whose *w,
+                           const struct kgi_host *host, int ordinal, const char *name);
+/* An image failed where the driver took a closer look: whether the library is one of these. It is then
+ * known no more, and put aside in the cache. */
+bool kgi_kernels_refuse(struct kgi_kernels *k, CUlibrary library, const struct kgi_host *host);
+void kgi_kernels_each(const struct kgi_kernels *k, void (*each)(CUlibrary, void *), void *context);
+/* Frees what they are made of; the libraries are unloaded, or stay for ever. */
+void kgi_kernels_end(struct kgi_kernels *k);
+
+/* ---- jit_module.c
+ * --------------------------------------------------------------------------------- */
+
+/* Of the program's handle: whether its module stands for others, or this kernel was loaded alone. */
+bool kgi_jit_is_hollow(CUlibrary library);
+bool kgi_jit_is_alone(CUlibrary library, const char *kernel);
+/* The library is about to be unloaded, and its modules with it. */
+void kgi_jit_modules_gone(CUlibrary library);
 
 #endif

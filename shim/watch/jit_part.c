@@ -25,7 +25,9 @@ bool kgi_jit_find_driver(void)
     kgi_jit_driver.ModuleLoadDataEx = kgi_object_symbol(&lib, "cuModuleLoadDataEx");
     kgi_jit_driver.LibraryLoadData = kgi_object_symbol(&lib, "cuLibraryLoadData");
     kgi_jit_driver.LibraryUnload = kgi_object_symbol(&lib, "cuLibraryUnload");
+    kgi_jit_driver.LibraryGetModule = kgi_object_symbol(&lib, "cuLibraryGetModule");
     kgi_jit_driver.CtxGetDevice = kgi_object_symbol(&lib, "cuCtxGetDevice");
+    kgi_jit_driver.CtxGetCurrent = kgi_object_symbol(&lib, "cuCtxGetCurrent");
     kgi_jit_driver.PrimaryGetState = kgi_object_symbol(&lib, "cuDevicePrimaryCtxGetState");
     kgi_jit_driver.PrimaryRetain = kgi_object_symbol(&lib, "cuDevicePrimaryCtxRetain");
     kgi_jit_driver.PrimaryRelease = kgi_object_symbol(&lib, "cuDevicePrimaryCtxRelease_v2");
@@ -289,6 +291,19 @@ bool kgi_part_obtain(struct kgi_part *p, const struct kgi_whose *w, const struct
     if (held)
         kgi_cache_release(&claim);
     return have;
+}
+
+bool kgi_part_quietly(struct kgi_part *p, const struct kgi_host *host)
+{
+    struct kgi_compiler own = own_compiler(host);
+
+    if (!kgi_cache_look(kgi_cache_default(), &p->source.key, host, &own, &p->hit))
+        return true;
+    p->made.by = own;
+    kgi_compile_by_driver(&p->source, &p->made);
+    if (p->made.cubin.at)
+        kgi_cache_put(kgi_cache_default(), &p->source.key, &own, p->made.cost_ms, p->made.cubin);
+    return p->made.cubin.at != NULL;
 }
 
 /* What was compiled a moment ago lies in the cache as well, as an entry to be refused. */

@@ -28,6 +28,7 @@ static void tell(const char *action, int reason, const struct kgi_whose *w,
     struct kgi_diagnosis d = {.event = KGI_EVENT_JIT,
                               .reason = reason,
                               .action = action,
+                              .kernel = w->kernel,
                               .library = w->library,
                               .built_by = w->built_by,
                               .host = *host,
@@ -49,12 +50,17 @@ static void add_size(struct kgi_text *t, uint64_t size)
 
 static void add_name(struct kgi_text *t, const struct kgi_whose *w)
 {
+    if (w->kernel) {
+        kgi_text_add(t, "kernel ");
+        kgi_report_kernel(t, w->kernel);
+        kgi_text_add(t, " of ");
+    }
     kgi_text_add(t, "%s", w->library ? "" : "PTX built in memory by ");
     kgi_text_add_safe(t, short_name(w));
 }
 
 /* Of each kind one line for a library at warn; the others at info. */
-enum line { LINE_COMPILE = 1, LINE_FAILED = 2, LINE_REFUSED = 4, LINE_CANNOT = 8 };
+enum line { LINE_COMPILE = 1, LINE_FAILED = 2, LINE_REFUSED = 4, LINE_CANNOT = 8, LINE_KERNEL = 16 };
 
 static bool is_worth_a_line(const struct kgi_whose *w, enum line line)
 {
@@ -113,7 +119,7 @@ void kgi_tell_compile(const struct kgi_whose *w, const struct kgi_source *s,
     char ptx[24], sm[24];
     KGI_TEXT(t, 1024);
 
-    if (!is_worth_a_line(w, LINE_COMPILE))
+    if (!is_worth_a_line(w, w->kernel ? LINE_KERNEL : LINE_COMPILE))
         return;
     kgi_target_name(s->code.target, "compute_", ptx, sizeof ptx);
     kgi_target_name(s->target, "sm_", sm, sizeof sm);
@@ -124,7 +130,8 @@ void kgi_tell_compile(const struct kgi_whose *w, const struct kgi_source *s,
     add_size(&t, s->code.size);
     kgi_text_add(&t, ") is now compiled by ");
     kgi_text_add_safe(&t, by);
-    kgi_text_add(&t, ", which can take minutes");
+    if (!w->kernel)
+        kgi_text_add(&t, ", which can take minutes");
     add_place(&t);
     add_variables(&t);
     tell("compile", KG201_WILL_JIT, w, host, ordinal, t.at);
@@ -190,18 +197,20 @@ void kgi_tell_failed(const struct kgi_whose *w, const struct kgi_compiled *c, bo
                      const struct kgi_host *host, int ordinal)
 {
     bool invalid = !known && c->result == CUDA_ERROR_INVALID_PTX;
+    const char *left = w->kernel ? "all of the library's PTX is compiled"
+                                 : "its PTX is left to the driver";
     KGI_TEXT(t, 1024);
 
     if (!is_worth_a_line(w, LINE_FAILED))
         return;
     add_name(&t, w);
     if (known)
-        kgi_text_add(&t, ": its PTX is left to the driver; not long ago: ");
+        kgi_text_add(&t, ": %s; not long ago: ", left);
     else if (c->result)
-        kgi_text_add(&t, ": compiling its PTX failed (%d); it is left to the driver%s", c->result,
-                     c->log[0] ? ": " : "");
+        kgi_text_add(&t, ": compiling its PTX failed (%d); %s%s", c->result,
+                     w->kernel ? left : "it is left to the driver", c->log[0] ? ": " : "");
     else
-        kgi_text_add(&t, ": its PTX is left to the driver: ");
+        kgi_text_add(&t, ": %s: ", left);
     add_words(&t, c->log[0] || !known ? c->log : "compiling it failed");
     tell("failed", invalid ? KG107_BAD_PTX : KG201_WILL_JIT, w, host, ordinal, t.at);
 }
@@ -311,7 +320,7 @@ void kgi_jit_cannot(const struct kgi_diagnosis *d)
         {KG107_BAD_PTX, "its PTX is obfuscated"},
         {KG108_NEEDS_LINK, "it is relocatable, or LTO alone, and needs a device link"},
     };
-    struct kgi_whose w = {d->library, d->built_by};
+    struct kgi_whose w = {.library = d->library, .built_by = d->built_by};
     KGI_TEXT(t, 512);
 
     if (!atomic_load(&kgi_jit_on) || d->verdict.answer != KGI_NONE ||

@@ -103,6 +103,8 @@ int kgi_image_kernels(const struct kgi_image *image, int index,
 void kgi_handle_set(const void *handle, struct kgi_image *image, const char *name,
                     const void *container);
 bool kgi_handle_get(const void *handle, struct kgi_kernel *out);
+/* The module or library through which it was found, whatever stood between; NULL when not known. */
+const void *kgi_handle_root(const void *handle);
 void kgi_handle_drop(const void *handle, const struct kgi_image *image);
 
 /* The bytes of an image that lies in memory (wrapper, fatbin, ELF, PTX text), as far as it says it is
@@ -260,9 +262,18 @@ void *kgi_jit_registered(void *wrapper);
 
 /* The library is about to be used: the one that answers for it. May compile; calls the driver. */
 CUlibrary kgi_jit_used(CUlibrary library);
+/* The same where all that is asked for is this kernel. */
+CUlibrary kgi_jit_kernel(CUlibrary library, const char *name);
 /* A use of *used, which answered for the library, failed. True when its image was ours and another answers
  * now, which *used then is: call again. */
 bool kgi_jit_failed(CUlibrary library, CUlibrary *used, int result);
+/* The one to ask for its module; a module that it was given; and the module to ask in place of one, for a
+ * kernel, or for whatever else (NULL). CUDA_SUCCESS, or what is to be the call's result. */
+CUlibrary kgi_jit_module_owner(CUlibrary library);
+void kgi_jit_module_given(CUmodule module, CUlibrary library);
+CUresult kgi_jit_module_for(CUmodule *module, const char *kernel);
+/* *module is that of a function. Where its kernel lies alone, the one that all of the library is in. */
+void kgi_jit_module_of(CUmodule *module, CUfunction function);
 /* The handle that the program knows this library by. */
 CUlibrary kgi_jit_known(CUlibrary library);
 /* The library is about to be unloaded; what it returns, if anything, goes to kgi_jit_done once it is. */

@@ -656,23 +656,38 @@ CUresult cuLinkAddFile(CUlinkState link, CUjitInputType type, const char *path, 
     return cuLinkAddFile_v2(link, type, path, count, options, values);
 }
 
-CUresult cuLinkComplete(CUlinkState link, void **out, size_t *size)
+/* What a compiler made of the same PTX, as a file: the recording tells of a cubin, not its bytes. Of
+ * several the one with the same kernels. */
+static void take_made(CUlinkState link, const char *made)
 {
-    ENTER_STARTED(cuLinkComplete);
-    if (!link->image)
-        return CUDA_ERROR_INVALID_VALUE;
-    /* What a compiler made of the same PTX, as a file: the recording tells of a cubin, not its bytes. */
-    const char *made = setting("KGFAKE_LINKED", "");
-    if (*made && link->image->class == RUNS_BY_JIT) {
-        int fd = open(made, O_RDONLY | O_CLOEXEC);
+    char path[512];
+    for (size_t length; *made; made += length + (made[length] == ':')) {
+        length = strcspn(made, ":");
+        snprintf(path, sizeof path, "%.*s", (int)length, made);
+        struct image *image = image_read_file(path);
+        if (made[length] && (!image || image->kernel_count != link->image->kernel_count ||
+                             (image->kernel_count && !image_has(image, link->image->kernels[0]))))
+            continue;
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
         link->size = (size_t)lseek(fd, 0, SEEK_END);
         free(link->data);
         link->data = calloc(1, link->size);
         if (fd < 0 || pread(fd, link->data, link->size, 0) != (ssize_t)link->size)
             abort();
         close(fd);
-        usleep((useconds_t)atoi(setting("KGFAKE_LINK_MS", "0")) * 1000);
+        break;
     }
+    usleep((useconds_t)atoi(setting("KGFAKE_LINK_MS", "0")) * 1000);
+}
+
+CUresult cuLinkComplete(CUlinkState link, void **out, size_t *size)
+{
+    ENTER_STARTED(cuLinkComplete);
+    if (!link->image)
+        return CUDA_ERROR_INVALID_VALUE;
+    const char *made = setting("KGFAKE_LINKED", "");
+    if (*made && link->image->class == RUNS_BY_JIT)
+        take_made(link, made);
     /* What fits nothing links to an image without kernels, and that is no failure. */
     static char nothing[] = ".version 6.0\n.target sm_50\n.address_size 64\n";
     bool something = link->image->class == RELOCATABLE || link->image->class == RUNS_BY_JIT;

@@ -63,6 +63,9 @@ static char *peek_text(const char *p)
 
 static void add(struct image *image, const char *name, size_t length)
 {
+    for (unsigned i = 0; i < image->kernel_count; i++)
+        if (strlen(image->kernels[i]) == length && memcmp(image->kernels[i], name, length) == 0)
+            return;
     image->kernels = realloc(image->kernels, (image->kernel_count + 1) * sizeof *image->kernels);
     snprintf(image->kernels[image->kernel_count++], sizeof *image->kernels, "%.*s", (int)length,
              name);

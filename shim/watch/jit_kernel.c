@@ -1,0 +1,216 @@
+/*
+ * Kernels compiled one by one.
+ *
+ * The driver compiles the whole of an image's PTX for the first kernel that is asked for: two seconds for
+ * a megabyte, minutes for a large library, of which most programs use a little. A kernel that stands on
+ * its own (kgi_ptx_alone) needs none of the rest: it is compiled, kept and loaded by itself, as a library
+ * of its own beside the one that the program knows. Its machine code is that of the whole, byte for byte
+ * (tests/gpu/jit/alone.py), and since it shares no variable with the others it does not matter that they
+ * lie elsewhere.
+ *
+ * Asked for a variable, a module, a list, or a kernel that is not on its own, the library gets its whole
+ * code as before (jit.c), and so it does once a quarter of the text was compiled in pieces: a program that
+ * goes on to use everything has then waited a quarter longer at most, once.
+ */
+#include "jit.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define WORTH ((uint64_t)64 << 10) /* bytes of PTX: below, the whole takes a tenth of a second */
+#define SHARE 4                    /* of the text may be compiled in pieces: one in so many bytes */
+
+/* A kernel that was loaded alone. Only added to, by the thread at work; read by all. */
+struct kgi_alone {
+    struct kgi_alone *next;
+    CUlibrary library;
+    _Atomic bool refused;
+    size_t room; /* of all this */
+    struct kgi_part part;
+    char name[];
+};
+
+bool kgi_kernels_begin(struct kgi_kernels *k, const struct kgi_source *whole)
+{
+    if (whole->code.size < WORTH)
+        return false;
+    k->whole = *whole;
+    k->left = whole->code.size / SHARE;
+    return k->possible = true;
+}
+
+/* ---- what stands for the whole meanwhile
+ * --------------------------------------------------------------------- */
+
+/* A library without kernels, whose handle the program gets. An empty fatbin would do, but for that the driver
+ * loads its compiler first, to see whether there is anything to link: 2 ms (recorded: its log speaks of
+ * relocatable PTX). So it is PTX of the same version and target, compiled once; a few KB, kept for ever. */
+#define HOLLOWS_MOST 16
+static struct hollow {
+    uint8_t key[32];
+    struct kgi_bytes image;
+} hollows[HOLLOWS_MOST];
+static size_t hollow_count;
+static struct kgi_lock lock;
+
+static struct kgi_bytes known_hollow(const struct kgi_cache_key *key)
+{
+    struct kgi_bytes image = {NULL, 0};
+
+    kgi_lock(&lock);
+    for (size_t i = 0; i < hollow_count; i++)
+        if (memcmp(hollows[i].key, key->digest, sizeof hollows[i].key) == 0)
+            image = hollows[i].image;
+    kgi_unlock(&lock);
+    return image;
+}
+
+/* Takes the part over, for ever, if there is room. */
+static struct kgi_bytes keep_hollow(const struct kgi_part *p)
+{
+    struct kgi_bytes image = {NULL, 0};
+
+    kgi_lock(&lock);
+    if (hollow_count < HOLLOWS_MOST) {
+        struct hollow *h = &hollows[hollow_count];
+
+        memcpy(h->key, p->source.key.digest, sizeof h->key);
+        image = h->image = kgi_part_image(p);
+        hollow_count++;
+    }
+    kgi_unlock(&lock);
+    return image;
+}
+
+struct kgi_bytes kgi_kernels_hollow(const struct kgi_kernels *k, const struct kgi_host *host)
+{
+    const struct kgi_code *code = &k->whole.code;
+    struct kgi_jit_settings none = {.count = 0};
+    struct kgi_verdict verdict;
+    struct kgi_bytes image = {NULL, 0};
+    struct kgi_part *p = kgi_pages_get(sizeof *p);
+    char target[24];
+    KGI_TEXT(text, 128);
+
+    kgi_target_name(code->target, "sm_", target, sizeof target);
+    kgi_text_add(&text, ".version %u.%u\n.target %s\n.address_size 64\n", code->major, code->minor, target);
+    if (p && !k->whole.too_new &&
+        !kgi_source_of((struct kgi_bytes){(const uint8_t *)text.at, text.length + 1}, host, &none,
+                       &p->source, &verdict)) {
+        image = known_hollow(&p->source.key);
+        if (!image.at && kgi_part_quietly(p, host))
+            image = keep_hollow(p);
+        if (!image.at)
+            kgi_part_free(p);
+    }
+    kgi_pages_put(p, sizeof *p);
+    return image;
+}
+
+/* ---- kernels
+ * ------------------------------------------------------------------------------------------------- */
+
+static struct kgi_alone *find(const struct kgi_kernels *k, const char *name)
+{
+    struct kgi_alone *a = atomic_load_explicit(&k->first, memory_order_acquire);
+
+    while (a && strcmp(a->name, name) != 0)
+        a = a->next;
+    return a;
+}
+
+CUlibrary kgi_kernels_known(const struct kgi_kernels *k, const char *name)
+{
+    const struct kgi_alone *a = find(k, name);
+
+    return a && !atomic_load_explicit(&a->refused, memory_order_relaxed) ? a->library : NULL;
+}
+
+/* From the cache, or compiled if the rest of the share allows it. */
+static bool obtain(struct kgi_kernels *k, struct kgi_part *p, const struct kgi_whose *w,
+                   const struct kgi_host *host, const char *name)
+{
+    struct kgi_source alone;
+    bool have;
+
+    p->source = k->whole;
+    if (kgi_source_kernel_key(&k->whole, name, &p->source.key))
+        return false;
+    if (kgi_part_find(p, host)) {
+        kgi_tell_hit(w, p, host);
+        return true;
+    }
+    if (kgi_source_kernel(&k->whole, name, &alone))
+        return false;
+    have = alone.code.size <= k->left;
+    if (have) {
+        k->left -= alone.code.size;
+        p->source = alone;
+        have = kgi_part_obtain(p, w, host);
+        p->source = k->whole; /* the kernel's text goes, its key stays */
+        p->source.key = alone.key;
+    }
+    kgi_pages_put((void *)(uintptr_t)alone.image.at, alone.image.size);
+    return have;
+}
+
+static bool load(struct kgi_alone *a)
+{
+    CUlibraryOption option = CU_LIBRARY_BINARY_IS_PRESERVED;
+    void *value = (void *)(uintptr_t)1;
+
+    return !kgi_jit_driver.LibraryLoadData(&a->library, kgi_part_image(&a->part).at, NULL, NULL, 0,
+                                           &option, &value, 1);
+}
+
+CUlibrary kgi_kernels_load(struct kgi_kernels *k, const struct kgi_whose *w,
+                           const struct kgi_host *host, int ordinal, const char *name)
+{
+    size_t length = strlen(name), room = sizeof(struct kgi_alone) + length + 1;
+    struct kgi_alone *a = find(k, name) ? NULL : kgi_pages_get(room);
+    struct kgi_whose whose = *w;
+
+    if (!a)
+        return NULL;
+    whose.kernel = name;
+    a->room = room;
+    a->part.ordinal = ordinal;
+    memcpy(a->name, name, length);
+    if (!obtain(k, &a->part, &whose, host, name) || !load(a)) {
+        kgi_part_free(&a->part);
+        kgi_pages_put(a, room);
+        return NULL;
+    }
+    a->next = atomic_load_explicit(&k->first, memory_order_relaxed);
+    atomic_store_explicit(&k->first, a, memory_order_release);
+    return a->library;
+}
+
+bool kgi_kernels_refuse(struct kgi_kernels *k, CUlibrary library, const struct kgi_host *host)
+{
+    struct kgi_alone *a = atomic_load_explicit(&k->first, memory_order_acquire);
+
+    while (a && a->library != library)
+        a = a->next;
+    if (a && !atomic_exchange(&a->refused, true))
+        kgi_part_refuse(&a->part, host, "the driver did not take it");
+    return a != NULL;
+}
+
+void kgi_kernels_each(const struct kgi_kernels *k, void (*each)(CUlibrary, void *), void *context)
+{
+    for (struct kgi_alone *a = atomic_load_explicit(&k->first, memory_order_acquire); a; a = a->next)
+        each(a->library, context);
+}
+
+void kgi_kernels_end(struct kgi_kernels *k)
+{
+    struct kgi_alone *a = atomic_load_explicit(&k->first, memory_order_relaxed), *next;
+
+    for (; a; a = next) {
+        next = a->next;
+        kgi_part_free(&a->part);
+        kgi_pages_put(a, a->room);
+    }
+    atomic_store_explicit(&k->first, NULL, memory_order_relaxed);
+}
