@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -131,8 +132,8 @@ def values(name, version, kind, mode, what):
     return three(name, argv, env, jit=version != "11.8", stderr=what == "all")[0]
 
 
-def context(name, what, mode):
-    argv = [os.path.join(JIT, "contexts"), what, os.path.join(JIT, "device.fatbin"),
+def context(name, what, mode, size="."):
+    argv = [os.path.join(JIT, "contexts"), what, os.path.join(JIT, size, "device.fatbin"),
             os.path.join(JIT, "device.ptx")]
     return three(name, argv, {"CUDA_MODULE_LOADING": mode})[0]
 
@@ -232,6 +233,70 @@ def damaged(name):
     return problems
 
 
+def entries_of(cache):
+    """What a cache holds: {kernel, or None for a whole: its cubin}; not what has no kernels at all."""
+    found = {}
+    for folder, _, files in os.walk(cache):
+        for file in files:
+            if not re.fullmatch(r"[0-9a-f]{62}\.[0-9a-f]{16}", file):
+                continue
+            with open(os.path.join(folder, file), "rb") as f:
+                entry = f.read()
+            start, size = struct.unpack_from("<I", entry, 12)[0], struct.unpack_from("<Q", entry, 48)[0]
+            kernel = re.search(rb"kernel ([\w$]+)", entry[72:start])
+            if b".text." in entry[start:start + size]:
+                found[kernel and kernel[1].decode()] = entry[start:start + size]
+    return found
+
+
+def sections(elf):
+    """{name: bytes} of those that a kernel's code and constants are in."""
+    at, = struct.unpack_from("<Q", elf, 40)
+    each, count, names = struct.unpack_from("<HHH", elf, 58)
+    rows = [struct.unpack_from("<IIQQQQ", elf, at + i * each) for i in range(count)]
+    strings = elf[rows[names][4]:rows[names][4] + rows[names][5]]
+    found = {strings[r[0]:strings.index(b"\0", r[0])].decode(): elf[r[4]:r[4] + r[5]] for r in rows}
+    return {k: v for k, v in found.items() if k.startswith((".text.", ".nv.constant0."))}
+
+
+def kernels(name, mode, numbers, expect_pieces, expect_whole):
+    """Kernels of a large module, one after the other: so many compiled alone, the whole or not."""
+    argv = [os.path.join(JIT, "first"), "library", os.path.join(JIT, "big.fatbin")]
+    cache = fresh("cache")
+    argv += [f"big_{n}" for n in numbers]
+    env = {"CUDA_MODULE_LOADING": mode}
+    plain = Run(argv, env=env)
+    cold, warm = Run(argv, cache, env=env), Run(argv, cache, env=env)
+    problems = same(plain, cold, "cold") + same(plain, warm, "warm")
+    made = entries_of(cache)
+    pieces = len(made) - (None in made)
+    if (pieces, None in made) != (expect_pieces, expect_whole) or cold.count("compiled") != len(made):
+        problems.append(f"{pieces} pieces, whole: {None in made}, {cold.count('compiled')} compiled: {cold.told()}")
+    if warm.count("compiled") or not warm.count("hit"):
+        problems.append(f"warm: {warm.told()}")
+    return problems
+
+
+def same_code(name):
+    """What the driver's JIT makes of a kernel alone, it makes of it among the others: byte for byte."""
+    problems, compared = [], 0
+    for fatbin in ["big.fatbin"] + sorted(f for f in os.listdir(JIT) if re.fullmatch(r"real_\d\.fatbin", f)):
+        path, cache, whole = os.path.join(JIT, fatbin), fresh("cache"), fresh("cache")
+        named = ["big_3", "big_41"] if fatbin[:3] == "big" else ["@" + open(path[:-6] + "kernel").read().strip()]
+        Run([os.path.join(JIT, "first"), "library", path, *named], cache)
+        Run([os.path.join(JIT, "first"), "module", path, *named], whole)
+        pieces, all_of = entries_of(cache), sections(entries_of(whole)[None])
+        for kernel, cubin in pieces.items():
+            for section, code in sections(cubin).items():
+                compared += 1
+                if all_of.get(section) != code:
+                    problems.append(f"{fatbin} {kernel}: {section} differs")
+        if len(pieces) != len(named):
+            problems.append(f"{fatbin}: {len(pieces)} pieces")
+    say(f"   {name}: {compared} sections compared")
+    return problems
+
+
 def warmed_elsewhere(name):
     """A tree that `kguard warm` made on a machine without a GPU, as a read-only tier."""
     tree = os.path.join(JIT, "warm")
@@ -305,12 +370,21 @@ def checks():
 
         building = pool.submit(build_extension) if wanted("extension") else None
         for mode in ("LAZY", "EAGER"):
+            add(f"driver/kernels/{mode}", context, "kernels", mode, "large")
             for what in ("race", "contexts", "reload", "globals", "options"):
                 add(f"driver/{what}/{mode}", context, what, mode)
+                add(f"driver/{what}/{mode}/large", context, what, mode, "large")
             for version, kind in (("13.0", "shared"), ("13.0", "static"), ("12.4", "shared"),
                                   ("12.4", "static"), ("11.8", "shared")):
                 for what in ("all", "assert"):
                     add(f"values/{version}-{kind}/{mode}/{what}", values, version, kind, mode, what)
+            for version in ("12.4", "13.0"):
+                for what in ("all", "assert"):
+                    add(f"values/{version}-large/{mode}/{what}", values, version, "large", mode, what)
+            for what, numbers, pieces, whole in (("one", [3], 1, False), ("eight", range(8, 16), 8, False),
+                                                 ("all", range(64), 15, True)):
+                add(f"kernels/{what}/{mode}", kernels, mode, numbers, pieces, whole)
+        add("kernels/same-code", same_code)
         for which in ("none", "maxreg", "o0", "lineinfo"):
             add(f"stored-options/{which}", stored, which)
         add("force", forced)
@@ -400,17 +474,23 @@ def bench():
     first = os.path.join(JIT, "first")
     for mode in ("LAZY", "EAGER"):
         for route in ("library", "module"):
+            if not wanted(f"bench/{route}/{mode}"):
+                continue
             m = ways([first, route, big[0], "big_3"], [first, route, big[1], "big_3"], mode, 3, 9,
                      f"64 kernels, 1.3 MB of PTX, {route}")
             bars(f"bench/{route}/{mode}", m)
-    for fatbin in sorted(f for f in os.listdir(JIT) if f.startswith("real_") and f.endswith(".fatbin")):
+    for fatbin in sorted(f for f in os.listdir(JIT) if re.fullmatch(r"real_\d\.fatbin", f)):
         path = os.path.join(JIT, fatbin)
+        if not wanted(f"bench/{fatbin[:-7]}"):
+            continue
         for mode in ("LAZY", "EAGER"):
-            m = ways([first, "library", path], [first, "library", path[:-6] + "cubin"], mode, 1, 5, fatbin)
+            named = "@" + open(path[:-6] + "kernel").read().strip()
+            m = ways([first, "library", path, named], [first, "library", path[:-6] + "cubin", named], mode, 2, 7,
+                     fatbin)
             bars(f"bench/{fatbin[:-7]}/{mode}", m)
     parts, code = os.path.join(JIT, "parts"), os.path.join(JIT, "parts_code")
     # Eager loading happens while the context is made: then that belongs to the time.
-    for mode, what in (("LAZY", "total_ms"), ("EAGER", "whole_ms")):
+    for mode, what in (("LAZY", "total_ms"), ("EAGER", "whole_ms")) if wanted("bench/parts") else ():
         one = ways([parts, "1"], [code, "1"], mode, 5, 5, "100 images, one used", what)
         bar(f"bench/parts-one/{mode}/cold", one["c"], one["a"] * 1.05, "the driver + 5 %")
         every = ways([parts, "100"], [code, "100"], mode, 3, 7, "100 images, all used", what)

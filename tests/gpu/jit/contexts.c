@@ -5,6 +5,7 @@
  *   reload    loaded, used and unloaded fifty times, as library, module, and text
  *   globals   variables and modules of a library, lists of kernels
  *   options   a caller's JIT options
+ *   kernels   of a large module, one by one: from threads, in three contexts, by modules, again and again
  *   registers those of every kernel of a library: what the ptxas options stored with it made of them
  *   forced    as contexts, of a fatbin that holds code for the GPU
  */
@@ -246,6 +247,134 @@ static void options(void)
     }
 }
 
+/* ---- kernels ---- */
+
+static const char *const filler[] = {"filler_0", "filler_1", "filler_2", "filler_3", "filler_4"};
+
+static unsigned run_filler(CUfunction function)
+{
+    CUdeviceptr out, in;
+    int n = 32;
+    float host[32];
+    unsigned sum = 0, bits;
+    void *arguments[] = {&out, &in, &n};
+    CUresult result = cuMemAlloc(&out, sizeof host);
+    for (int i = 0; i < 32; i++)
+        host[i] = i * 0.5f;
+    if (!result)
+        result = cuMemAlloc(&in, sizeof host);
+    if (!result)
+        result = cuMemcpyHtoD(in, host, sizeof host);
+    if (!result)
+        result = cuLaunchKernel(function, 1, 1, 1, 32, 1, 1, 0, 0, arguments, NULL);
+    if (!result)
+        result = cuMemcpyDtoH(host, out, sizeof host);
+    if (result)
+        return result;
+    cuMemFree(out);
+    cuMemFree(in);
+    for (int i = 0; i < 32; i++) {
+        memcpy(&bits, &host[i], 4);
+        sum = sum * 31 + bits;
+    }
+    return sum;
+}
+
+static unsigned filler_of_library(CUlibrary library, const char *name)
+{
+    CUkernel kernel = NULL;
+    CUfunction function = NULL;
+    CUlibrary owner = NULL;
+    CUresult result = cuLibraryGetKernel(&kernel, library, name);
+    if (!result)
+        result = cuKernelGetFunction(&function, kernel);
+    if (!result)
+        result = cuKernelGetLibrary(&owner, kernel);
+    return result ? result : owner != library ? 77777 : run_filler(function);
+}
+
+static unsigned filler_of_module(CUmodule module, const char *name)
+{
+    CUfunction function = NULL;
+    CUresult result = cuModuleGetFunction(&function, module, name);
+    return result ? result : run_filler(function);
+}
+
+static void *fill(void *p)
+{
+    unsigned *answer = p;
+    cuCtxSetCurrent(primary);
+    pthread_barrier_wait(&start);
+    *answer = filler_of_library(shared, filler[*answer % 5]);
+    return NULL;
+}
+
+static void kernels(void)
+{
+    enum { N = 20 };
+    pthread_t threads[N];
+    unsigned answers[N];
+    CUcontext more[2];
+    CUmodule modules[3], whole, again;
+    CUkernel one, same;
+    CUfunction function;
+    int value = 0;
+    SAY(cuLibraryLoadData, &shared, fatbin, NULL, NULL, 0, NULL, NULL, 0);
+    pthread_barrier_init(&start, NULL, N);
+    for (unsigned i = 0; i < N; i++) {
+        answers[i] = i;
+        pthread_create(&threads[i], NULL, fill, &answers[i]);
+    }
+    for (int i = 0; i < N; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < N; i++)
+        printf("thread %d: %08x\n", i, answers[i]);
+
+    SAY(cuLibraryGetKernel, &one, shared, filler[1]);
+    SAY(cuKernelSetAttribute, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 70000, one, device);
+    SAY(cuLibraryGetKernel, &same, shared, filler[1]);
+    SAY(cuKernelGetAttribute, &value, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, same, device);
+    printf("the same kernel: %d, with %d bytes\n", one == same, value);
+
+    SAY(cuLibraryGetModule, &modules[0], shared);
+    for (int i = 0; i < 2; i++) {
+        printf("context %d\n", (int)CREATE(&more[i]));
+        SAY(cuLibraryGetModule, &modules[i + 1], shared);
+        printf("library: %08x\n", filler_of_library(shared, filler[i]));
+    }
+    for (int i = 0; i < 3; i++) { /* not in the order in which they are current */
+        CUcontext context = i == 2 ? primary : more[i];
+        SAY(cuCtxSetCurrent, context);
+        SAY(cuModuleGetFunction, &function, modules[i], filler[2]);
+        SAY(cuCtxSetCurrent, i ? more[i - 1] : primary);
+        printf("module %d: %08x %08x\n", i, run_filler(function), filler_of_module(modules[i], filler[3]));
+        again = NULL;
+        SAY(cuLibraryGetModule, &again, shared);
+        printf("the same module: %d\n", again == modules[i]);
+    }
+    SAY(cuCtxSetCurrent, primary);
+    SAY(cuModuleGetFunction, &function, modules[0], filler[4]);
+    SAY(cuFuncGetModule, &whole, function);
+    printf("its module's other: %08x\n", filler_of_module(whole, filler[0]));
+    printf("no such: %08x\n", filler_of_module(modules[0], "no_such"));
+    printf("with variables: %d\n", use_library(shared));
+    printf("once more: %08x %08x\n", filler_of_library(shared, filler[0]), filler_of_module(modules[0], filler[4]));
+    for (int i = 0; i < 2; i++)
+        SAY(cuCtxDestroy, more[i]);
+    SAY(cuLibraryUnload, shared);
+
+    unsigned sum = 0, failed = 0;
+    for (int i = 0; i < 30; i++) {
+        CUlibrary library;
+        failed += cuLibraryLoadData(&library, fatbin, NULL, NULL, 0, NULL, NULL, 0) != 0;
+        if (i % 2)
+            failed += cuLibraryGetModule(&modules[0], library) != 0;
+        sum = sum * 31 + (i % 2 ? filler_of_module(modules[0], filler[i % 5]) : filler_of_library(library, filler[i % 5]));
+        failed += cuLibraryUnload(library) != 0;
+    }
+    printf("reload: sum %08x, failed %u\n", sum, failed);
+}
+
 /* ---- registers ---- */
 
 static void registers(void)
@@ -285,6 +414,8 @@ int main(int argc, char **argv)
         globals();
     if (strcmp(argv[1], "options") == 0)
         options();
+    if (strcmp(argv[1], "kernels") == 0)
+        kernels();
     if (strcmp(argv[1], "registers") == 0)
         registers();
     return argc < 4;

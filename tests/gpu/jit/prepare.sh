@@ -25,6 +25,11 @@ for name in big device; do
     ptxas -arch=sm_90 -m64 -o $name.cubin $name.ptx
 done
 sed 's/^\.version .*/.version 9.9/' device.ptx >too_new.ptx
+# The same in a large module, of which kernels are compiled one by one.
+mkdir -p large
+sed 's/big_/filler_/g' "$work/big.cu" | cat "$here/device.cu" - >"$work/large.cu"
+nvcc -fatbin $ptx -o large/device.fatbin "$work/large.cu"
+nvcc -ptx -arch=compute_80 -o large/device.ptx "$work/large.cu"
 nvcc -fatbin -gencode arch=compute_80,code=compute_80 -gencode arch=compute_90,code=sm_90 \
     -o both.fatbin "$here/device.cu"
 
@@ -34,6 +39,11 @@ stubs="-L$cuda/lib64/stubs -lcuda"
 {
     gcc $flags "$here/first.c" -o first $stubs
     gcc $flags "$here/contexts.c" -o contexts $stubs -lpthread
+    for v in 12.4 13.0; do
+        gcc $flags -Wno-deprecated-declarations "-DFATBIN_DIR=\"$out/large\"" -I"$root/tests/gpu/programs" \
+            "$here/values.c" -o values-$v-large "$root"/build-gpu/cudart/$v/libcudart.so.* \
+            "-Wl,-rpath,\$ORIGIN/../cudart/$v"
+    done
     for v in 11.8 12.4 13.0; do
         gcc $flags -Wno-deprecated-declarations "-DFATBIN_DIR=\"$out\"" -I"$root/tests/gpu/programs" \
             "$here/values.c" -o values-$v-shared "$root"/build-gpu/cudart/$v/libcudart.so.* \
@@ -72,8 +82,13 @@ open(sys.argv[2], "wb").write(entry[start:start + size])
 P
     done
 fi
+# The first kernel of each, to ask for.
+for fatbin in real_*.fatbin; do
+    [ ! -e "$fatbin" ] || "${KGUARD:-$root/build/kguard}" scan --kernels --format json "$fatbin" |
+        grep -o '"kernel_mangled":"[^"]*"' | head -n 1 | cut -d '"' -f 4 >"${fatbin%.fatbin}.kernel"
+done
 # A cache filled here, where there is no GPU.
 rm -rf warm
-"${KGUARD:-$root/build/kguard}" warm --target sm_90 --cache warm big.fatbin device.ptx parts values-*
+"${KGUARD:-$root/build/kguard}" warm --target sm_90 --cache warm big.fatbin device.ptx parts values-1*-s*
 du -sh "$out" | sed 's/^/prepared: /'
 ls -l "$out"
