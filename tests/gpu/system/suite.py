@@ -6,14 +6,6 @@ import importlib
 import sys
 import unittest
 
-import numpy
-
-if not hasattr(numpy, "row_stack"):  # numba-cuda 0.2 asks for it, NumPy 2.5 has it no more
-    numpy.row_stack = numpy.vstack
-
-out = open(sys.argv[1], "w")
-part, parts = int(sys.argv[2]), int(sys.argv[3])
-
 
 def one_line(text):
     return " ".join(str(text).split())
@@ -21,13 +13,17 @@ def one_line(text):
 
 class Result(unittest.TestResult):
     def note(self, outcome, test):
-        print(outcome, test.id(), file=out, flush=True)
+        print(outcome, one_line(test.id()), file=out, flush=True)
 
     def addSuccess(self, test):
         self.note("passed", test)
 
     def addFailure(self, test, error):
         self.note("failed", test)
+
+    def addSubTest(self, test, part, error):  # a test is no success when a part of it is none
+        if error:
+            self.addError(test, error)
 
     def addError(self, test, error):
         if error[0].__name__ == "Skipped":  # pytest's, which unittest does not know
@@ -45,11 +41,15 @@ class Result(unittest.TestResult):
         self.note("xpassed", test)
 
 
-for name in sys.argv[4:][part::parts]:
-    try:
-        module = importlib.import_module("numba.cuda.tests." + name)
-    except Exception as error:  # ImportError, or what a module says of another that it finds
-        print("missing", name, one_line(error)[:80], file=out, flush=True)
-        continue
-    unittest.defaultTestLoader.loadTestsFromModule(module).run(Result())
-print("end", part, file=out, flush=True)
+# Tests start processes, some of which import this file again.
+if __name__ == "__main__":
+    out = open(sys.argv[1], "w")
+    number, parts = int(sys.argv[2]), int(sys.argv[3])
+    for name in sys.argv[4:][number::parts]:
+        try:
+            module = importlib.import_module("numba.cuda.tests." + name)
+        except Exception as error:  # ImportError, or what a module says of another that it finds
+            print("missing", name, one_line(error)[:80], file=out, flush=True)
+            continue
+        unittest.defaultTestLoader.loadTestsFromModule(module).run(Result())
+    print("end", number, file=out, flush=True)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The checks of system.sh: one line each, `ok NAME: what`, `FAIL NAME: why` or `SKIP NAME: reason`."""
+import collections
 import concurrent.futures
 import csv
 import glob
@@ -100,6 +101,8 @@ def program(name, argv, seconds=60, expected=0):
              f"{with_.out[-300:]!r}; {with_.err[-300:]!r}")
     elif with_.failures:
         tell("FAIL", name, f"accused: {with_.failures[:3]}")
+    elif plain.status == 77:
+        tell("SKIP", name, plain.out.strip())
     elif plain.status != expected:
         tell("SKIP", name, f"does not run here, with or without: exit {plain.status}, "
              f"{(plain.out + plain.err)[-200:]!r}")
@@ -233,6 +236,7 @@ cudapy.test_laplace cudadrv.test_select_device cudapy.test_transpose cudadrv.tes
 cudapy.test_cuda_array_interface cudadrv.test_profiler cudapy.test_inspect cudadrv.test_host_alloc
 cudapy.test_extending cudadrv.test_pinned cudapy.test_constmem cudadrv.test_runtime cudapy.test_localmem
 cudadrv.test_emm_plugins cudapy.test_montecarlo cudadrv.test_inline_ptx cudapy.test_blackscholes""".split()
+OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 
 
 def toolkit():
@@ -251,53 +255,54 @@ def toolkit():
 
 
 def numba(name, seconds):
-    site = os.path.join(BUILT, "site")
     cuda = toolkit()
+    # Its compiler is not among the packages; where CUDA_PATH is set, CUDA_HOME is not asked.
+    env = {"PYTHONPATH": os.path.join(BUILT, "site") + ":" + os.path.join(HERE, "row_stack"),
+           "CUDA_HOME": cuda, "CUDA_PATH": cuda}
 
     def half(preload, modules, parts, seconds):
         def part(number):
             argv = [sys.executable, os.path.join(HERE, "suite.py"), "@/outcomes", str(number), str(parts),
                     *modules]
-            # Its compiler is not among the packages.
-            run = Run(name, argv, preload, left(seconds), {"PYTHONPATH": site, "CUDA_HOME": cuda})
-            lines = open(os.path.join(run.home, "outcomes")).read().splitlines()
-            return run, {line.split(" ", 1)[1]: line.split(" ", 1)[0] for line in lines
-                         if line.split(" ", 1)[0] not in ("end", "missing", "because")}, lines
+            run = Run(name, argv, preload, left(seconds), env)
+            path = os.path.join(run.home, "outcomes")
+            text = open(path, errors="replace").read() if os.path.exists(path) else ""
+            return run, [line.partition(" ")[::2] for line in text.splitlines()]
 
         with concurrent.futures.ThreadPoolExecutor(parts) as pool:
-            parts_done = list(pool.map(part, range(parts)))
-        return {k: v for _, outcomes, _ in parts_done for k, v in outcomes.items()}, parts_done
+            done = list(pool.map(part, range(parts)))
+        return {test: kind for _, said in done for kind, test in said if kind in OUTCOMES and test}, done
 
     def run(modules, parts, seconds):
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             return list(pool.map(lambda preload: half(preload, modules, parts, seconds), ("", SHIM)))
 
-    runs = run(NUMBA, 4, seconds)
-    missing = sorted({line.split()[1] for _, parts in runs for _, _, lines in parts for line in lines
-                      if line.startswith("missing")})
-    failures = sum(len(done.failures) for done, _, _ in runs[1][1])
-    limit = ", stopped by the clock" if any(r.status == "out of time" for _, p in runs for r, _, _ in p) else ""
+    (plain, plain_parts), (with_, with_parts) = run(NUMBA, 4, seconds)
+    for outcomes, parts in ((plain, plain_parts), (with_, with_parts)):
+        if not outcomes:
+            first, said = parts[0]
+            tell("FAIL", name, f"no outcome: exit {first.status}, {said[:3]} {first.err[-300:]!r}")
+            return
+    for (one, _), (other, said) in zip(plain_parts, with_parts):
+        if other.status not in (0, "out of time", one.status):
+            tell("FAIL", name, f"exit {one.status} and {other.status}, after {said[-1:]}: {other.err[-300:]!r}")
+            return
+    told = [line for _, said in plain_parts + with_parts for line in said]
+    missing = {rest.partition(" ")[0] for kind, rest in told if kind == "missing"}
+    failures = sum(len(done.failures) for done, _ in with_parts)
+    stopped = any(done.status == "out of time" for done, _ in plain_parts + with_parts)
+    limit = ", stopped by the clock" if stopped else ""
     limit += f", {len(missing)} modules not there" if missing else ""
     limit += f"; {failures} reports" if failures else ""
-    reasons = {}
-    for _, parts in runs:
-        for _, _, lines in parts:
-            for line in lines:
-                if line.startswith("because "):
-                    reasons[line[8:]] = reasons.get(line[8:], 0) + 1
-    for reason in sorted(reasons, key=reasons.get)[-3:]:
-        limit += f"; {reasons[reason]} times {reason}"
-    if not runs[0][0]:
-        first = runs[0][1][0]
-        tell("FAIL", name, f"no outcome: {first[2][:3]} {first[0].err[-300:]!r}")
-        return
+    reasons = collections.Counter(rest for kind, rest in told if kind == "because")
+    limit += "".join(f"; {times} times {reason}" for reason, times in reasons.most_common(3))
 
     def again(tests):
         # Whole modules: a test's id is numba.cuda.tests.PACKAGE.MODULE.CLASS.TEST.
         modules = sorted({".".join(test.split(".")[3:5]) for test in tests})
         return [outcomes for outcomes, _ in run(modules, min(4, len(modules)), 30)]
 
-    compare(name, [runs[0][0], runs[1][0]], limit, again)
+    compare(name, [plain, with_], limit, again)
 
 
 # ---- all of it ---------------------------------------------------------------------------------------------
@@ -321,8 +326,9 @@ def main():
         ("NVRTC and the driver's linker", program, [built("compile")]),
         ("cuBLAS and cuFFT", program, [built("libraries")]),
         ("launches from the device, cooperative, virtual memory", program, [built("parallelism")]),
-        ("NCCL, one rank", program, [python, os.path.join(HERE, "nccl.py"), "1"]),
-        ("NCCL, two ranks on one GPU", program, [python, os.path.join(HERE, "nccl.py"), "2"]),
+        ("NCCL, one rank", program, [python, os.path.join(HERE, "nccl.py"), "1", "1"]),
+        ("NCCL, two ranks on one GPU", program, [python, os.path.join(HERE, "nccl.py"), "2", "1"]),
+        ("NCCL, two GPUs", program, [python, os.path.join(HERE, "nccl.py"), "2", "2"], 90),
         ("PyTorch's profiler (CUPTI)", program, [python, os.path.join(HERE, "profiled.py")]),
         ("compute-sanitizer memcheck", tool, ["compute-sanitizer", "--tool", "memcheck"], sanitizer,
          lambda found: found[1][0]),
