@@ -236,6 +236,8 @@ static KGI_SLOW void loaded(const char *api, int result, const void *caller, con
     struct kgi_kernel kernel = {0};
     int saved = errno;
 
+    if (!result)
+        kgi_jit_module_met((CUmodule)(uintptr_t)handle);
     if (met)
         kernel.image = met;
     else if (!kgi_options()->off && (!result || kgi_failure_family(result)))
@@ -334,7 +336,7 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
     kgi_jit_module_of(module, function)
 #define GIVEN(module, library)                                                                     \
     if (JIT_ON && result == CUDA_SUCCESS && module)                                                \
-        kgi_jit_module_given(*module, library);                                                    \
+        kgi_jit_module_given(module, library, used);                                               \
     ALIAS(module, library)
 #define NOTHING (void)0
 #define FIND(handle, container, kernel)                                                            \
@@ -419,7 +421,7 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
             return CUDA_ERROR_NOT_INITIALIZED;                                                     \
         used = JIT_ON ? wanted : library;                                                          \
         result = original arguments;                                                               \
-        if (JIT_ON && result != CUDA_SUCCESS && kgi_jit_failed(library, &used, (int)result))       \
+        while (JIT_ON && result != CUDA_SUCCESS && kgi_jit_failed(library, &used, (int)result))    \
             result = original arguments;                                                           \
         after;                                                                                     \
         return result;                                                                             \

@@ -54,7 +54,8 @@ struct kgi_bytes kgi_source_alone(const struct kgi_source *source);
 /*
  * One kernel of a fatbin's PTX as a source of its own (kgi_ptx_alone): far less to compile, and the same
  * code comes out. Its key is made of the whole's and the kernel's name, so that it is looked for without
- * the text. *out owns its image, which is to be put back. 0 or what kgi_ptx_alone says; -ENOMEM.
+ * the text. *out owns its image, which is to be put back. 0 or what kgi_ptx_alone says; -ENOMEM; -ESTALE
+ * where the whole is no longer what its key was made of.
  */
 int kgi_source_kernel_key(const struct kgi_source *whole, const char *kernel,
                           struct kgi_cache_key *out);

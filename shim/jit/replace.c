@@ -268,6 +268,16 @@ static struct kgi_bytes entry_with(const struct kgi_source *whole, struct kgi_by
     return (struct kgi_bytes){out, FATBIN_HEADER + head + padded};
 }
 
+/* Whether the key is still that of what lies there. It was made at the load, and what is compiled now is kept
+ * under it, for every process to come: a program that wrote over an image that it promised to keep, or another
+ * object mapped where one was, must not spoil the cache. */
+static bool is_unchanged(const struct kgi_source *s)
+{
+    struct kgi_source now = *s;
+
+    return make_key(&now) == 0 && memcmp(now.key.digest, s->key.digest, sizeof now.key.digest) == 0;
+}
+
 int kgi_source_kernel(const struct kgi_source *whole, const char *kernel, struct kgi_source *out)
 {
     void *scratch;
@@ -276,6 +286,8 @@ int kgi_source_kernel(const struct kgi_source *whole, const char *kernel, struct
     uint8_t *alone = text.at ? kgi_pages_get(text.size) : NULL;
     int result = alone ? kgi_ptx_alone(text, kernel, alone, &size) : -ENOMEM;
 
+    if (!result && !is_unchanged(whole))
+        result = -ESTALE;
     *out = *whole;
     out->image = (struct kgi_bytes){NULL, 0};
     if (!result)

@@ -575,7 +575,8 @@ void kgi_image_locate(struct kgi_image *image)
 
 struct record {
     struct kgi_kernel kernel;
-    const void *handle, *root;     /* root: what it was found through in the end, or itself */
+    const void *handle, *container; /* found through that, or NULL */
+    const void *root;              /* what it was found through in the end, or itself */
     struct record *parts;          /* what was found through it, and is gone when it is */
     struct record *next, **linked; /* among the parts of another, or the free ones */
 };
@@ -611,6 +612,7 @@ static struct record *new_record(const void *handle, struct record *container)
         return NULL;
     *r = (struct record){.handle = handle, .root = container ? container->root : handle};
     if (container) {
+        r->container = container->handle;
         r->next = container->parts;
         r->linked = &container->parts;
         container->parts = r;
@@ -620,6 +622,17 @@ static struct record *new_record(const void *handle, struct record *container)
     return r;
 }
 
+/* Whether it is now found through another module or library: modules and what is in them go with their
+ * context, of whose end nothing is heard. A kernel's host stub, which has a name, is as good as what it was
+ * found through before; and so is another way into the same library, where others were found through this. */
+static bool is_of_another(const struct record *r, const struct record *container)
+{
+    const struct record *root = container ? record_of(container->root) : NULL;
+
+    return root && root != r && !root->kernel.name &&
+           (root->handle != r->root || (container->handle != r->container && !r->parts));
+}
+
 void kgi_handle_set(const void *handle, struct kgi_image *image, const char *name,
                     const void *container)
 {
@@ -627,15 +640,18 @@ void kgi_handle_set(const void *handle, struct kgi_image *image, const char *nam
 
     if (!handle || !image)
         return;
+    if (container == handle)
+        container = NULL;
     kgi_lock(&lock);
     r = record_of(handle);
     /* Another thing at the address of one whose end was not seen. */
-    if (r && (r->kernel.image != image || r->kernel.age != image->age)) {
+    if (r && (r->kernel.image != image || r->kernel.age != image->age ||
+              is_of_another(r, record_of(container)))) {
         forget_handle(r);
         r = NULL;
     }
     if (!r)
-        r = new_record(handle, container && container != handle ? record_of(container) : NULL);
+        r = new_record(handle, record_of(container));
     if (r) {
         r->kernel = (struct kgi_kernel){image, name, image->age};
         kgi_map_set(&by_handle, (uintptr_t)handle, (uintptr_t)r);
@@ -670,6 +686,18 @@ const void *kgi_handle_root(const void *handle)
     return root;
 }
 
+const void *kgi_handle_container(const void *handle)
+{
+    const struct record *r;
+    const void *container;
+
+    kgi_lock(&lock);
+    r = record_of(handle);
+    container = r ? r->container : NULL;
+    kgi_unlock(&lock);
+    return container;
+}
+
 void kgi_handle_drop(const void *handle, const struct kgi_image *of)
 {
     struct record *r;
@@ -678,7 +706,7 @@ void kgi_handle_drop(const void *handle, const struct kgi_image *of)
     r = record_of(handle);
     if (r && r->kernel.image == of) {
         struct kgi_image *image = r->kernel.image;
-        bool its_own = image->age == r->kernel.age && !image->lasting;
+        bool its_own = image->age == r->kernel.age && !image->lasting && !r->linked;
 
         forget_handle(r);
         if (its_own)

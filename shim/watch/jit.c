@@ -43,7 +43,8 @@ _Atomic bool kgi_jit_on;
 enum { UNUSED = 0, SETTLED = -1 };
 
 struct kgi_jitted {
-    CUlibrary handle, second;
+    CUlibrary handle;
+    CUlibrary _Atomic second;
     CUlibrary refused; /* a second one whose image failed: its kernels may still be in use */
     CUlibrary *slot;   /* where the program's handle will stand after the load */
     _Atomic int state;
@@ -87,9 +88,9 @@ void kgi_jit_start(void)
                 atomic_load(&kgi_jit_counts.registered));
 }
 
-/* Results that are about an image. Others (no context, no memory, a name that is not there) would
- * be the same with the original; that all names are there was seen to when it was compiled. */
-static bool is_about_image(int result)
+/* Others (no context, no memory, a name that is not there) would be the same with the original; that all
+ * names are there was seen to when it was compiled. */
+bool kgi_jit_is_about_image(int result)
 {
     return result != 500 && kgi_failure_family(result);
 }
@@ -122,7 +123,7 @@ bool kgi_jit_module(CUmodule *module, const void *image, const char *file, unsig
             result = (int)kgi_jit_driver.ModuleLoadDataEx(module, kgi_part_image(p).at, count,
                                                           options, values);
             done = !result;
-            if (is_about_image(result)) {
+            if (kgi_jit_is_about_image(result)) {
                 kgi_part_refuse(p, &host, "the driver did not take it");
                 kgi_tell_refused(&g.whose, result, &host);
             }
@@ -310,9 +311,11 @@ static bool promise(struct kgi_jitted *j, CUlibraryOption *options, void **value
         return false;
     if (j->kernels.possible && kgi_jit_host_at(0, &host, &ordinal))
         hollow = kgi_kernels_hollow(&j->kernels, &host);
+    if (kgi_jit_driver.LibraryLoadData(j->slot, hollow.at ? (const void *)hollow.at : &nothing, NULL,
+                                       NULL, 0, options, values, count))
+        return false;
     j->hollow = hollow.at != NULL;
-    return !kgi_jit_driver.LibraryLoadData(j->slot, j->hollow ? (const void *)hollow.at : &nothing,
-                                           NULL, NULL, 0, options, values, count);
+    return true;
 }
 
 bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *image,
@@ -356,7 +359,7 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
             errno = saved;
             return true;
         }
-        if (is_about_image(result))
+        if (kgi_jit_is_about_image(result))
             refuse_all(j, result);
         later = false;
     }
@@ -389,16 +392,21 @@ static void lead(const struct kgi_jitted *j, struct kgi_jitted *to)
     kgi_unlock(&lock);
 }
 
-static void unload_second(CUlibrary second, void *context)
+static void unload_second(CUlibrary second, void *all)
 {
-    struct kgi_kernel kernel;
+    if (second && kgi_jit_driver.LibraryUnload(second))
+        *(bool *)all = false;
+}
 
-    (void)context;
-    if (!second)
-        return;
-    if (kgi_handle_get(second, &kernel))
-        kgi_handle_drop(second, kernel.image);
-    kgi_jit_driver.LibraryUnload(second);
+/* Whether the driver has let go of all, and of our memory with them. */
+static bool unload_beside(struct kgi_jitted *j)
+{
+    bool all = true;
+
+    unload_second(j->second, &all);
+    unload_second(j->refused, &all);
+    kgi_kernels_each(&j->kernels, unload_second, &all);
+    return all;
 }
 
 void kgi_jit_done(struct kgi_jitted *j, CUresult result)
@@ -412,11 +420,13 @@ void kgi_jit_done(struct kgi_jitted *j, CUresult result)
         lead(j, j);
     } else if (!loads && result) {
         lead(j, j); /* the driver still has it, and with it our memory */
+        if (j->hollow)
+            kgi_jit_modules_lead(j, true);
     } else {
-        unload_second(j->second, NULL);
-        unload_second(j->refused, NULL);
-        kgi_kernels_each(&j->kernels, unload_second, NULL);
-        free_record(j);
+        if (j->hollow)
+            kgi_jit_modules_end(j);
+        if (unload_beside(j))
+            free_record(j);
     }
     errno = saved;
 }
@@ -440,7 +450,8 @@ static unsigned settings_again(const struct kgi_jit_settings *s, CUjit_option *i
     return s->count;
 }
 
-/* A library of ours beside the program's: what fails on it later is explained by the same image. */
+/* A library of ours beside the program's: what fails on it later is explained by the same image, and it goes
+ * when that goes. */
 static void adopt(struct kgi_jitted *j, CUlibrary library, bool ours)
 {
     struct kgi_kernel kernel;
@@ -450,7 +461,7 @@ static void adopt(struct kgi_jitted *j, CUlibrary library, bool ours)
     kgi_unlock(&lock);
     if (!kgi_handle_get(j->handle, &kernel))
         return;
-    kgi_handle_set(library, kernel.image, kernel.name, NULL);
+    kgi_handle_set(library, kernel.image, kernel.name, j->handle);
     if (!ours) /* now it is the driver that compiles */
         kgi_module(kernel.image, false);
 }
@@ -462,12 +473,16 @@ static void load_second(struct kgi_jitted *j, const void *image, bool ours)
     void *value = (void *)(uintptr_t)1, *values[KGI_JIT_SETTINGS];
     unsigned count = settings_again(&j->settings, ids, values);
     CUlibrary library = NULL;
+    int result = (int)kgi_jit_driver.LibraryLoadData(&library, image, ids, values, count, &option,
+                                                     &value, 1);
 
-    if (kgi_jit_driver.LibraryLoadData(&library, image, ids, values, count, &option, &value, 1))
+    if (ours && kgi_jit_is_about_image(result))
+        refuse_all(j, result);
+    if (result)
         return;
-    j->second = library;
     j->ours = ours;
-    adopt(j, library, ours);
+    adopt(j, library, ours); /* before anybody can find a kernel of it */
+    j->second = library;
     atomic_store_explicit(&j->redirected, true, memory_order_release);
 }
 
@@ -587,18 +602,23 @@ CUlibrary kgi_jit_used(CUlibrary library)
 
 static CUlibrary load_alone(struct kgi_jitted *j, const char *name)
 {
-    struct kgi_whose whose = whose_of(j);
+    struct kgi_given g = {.bytes = j->original, .whose = whose_of(j)};
+    struct kgi_alone *one = NULL;
     struct kgi_host host;
     CUlibrary library = NULL;
     int ordinal;
-    bool borrowed;
+    bool borrowed, may_compile = find_host(&host, &ordinal, &borrowed);
 
-    if (!find_host(&host, &ordinal, &borrowed))
-        return NULL;
-    if (is_still_there(j))
-        library = kgi_kernels_load(&j->kernels, &whose, &host, ordinal, name);
-    if (library)
-        adopt(j, library, true);
+    /* What is in the cache needs no context; and there is one kind of GPU (can_wait). */
+    if ((may_compile || kgi_jit_host_at(0, &host, &ordinal)) && is_still_there(j) &&
+        kgi_given_chosen(&g)) {
+        kgi_given_force(&g, &host);
+        one = kgi_kernels_load(&j->kernels, &g.whose, &host, ordinal, name, may_compile, &library);
+    }
+    if (one) {
+        adopt(j, library, true); /* before anybody can find its kernel */
+        kgi_kernels_add(&j->kernels, one);
+    }
     if (borrowed)
         kgi_jit_return();
     return library;
@@ -613,7 +633,9 @@ static CUlibrary alone(struct kgi_jitted *j, const char *name)
     while (!(library = kgi_kernels_known(&j->kernels, name)) &&
            (state = atomic_load_explicit(&j->state, memory_order_acquire)) != SETTLED) {
         if (state == UNUSED && atomic_compare_exchange_strong(&j->state, &state, self)) {
-            library = load_alone(j, name);
+            library = kgi_kernels_known(&j->kernels, name); /* since it was asked for above */
+            if (!library)
+                library = load_alone(j, name);
             atomic_store_explicit(&j->state, UNUSED, memory_order_release);
             return library;
         }
@@ -636,23 +658,26 @@ CUlibrary kgi_jit_kernel(CUlibrary library, const char *name)
     return one ? one : kgi_jit_used(library);
 }
 
-bool kgi_jit_is_alone(CUlibrary library, const char *kernel)
+CUlibrary kgi_jit_beside(CUlibrary library, const char *kernel)
 {
-    const struct kgi_jitted *j = record_of(library);
+    struct kgi_jitted *j = record_of(library);
+    CUlibrary one = j && kernel ? kgi_kernels_known(&j->kernels, kernel) : NULL;
 
-    return j && kgi_kernels_known(&j->kernels, kernel);
+    if (one || !j || !j->hollow || !atomic_load_explicit(&j->redirected, memory_order_acquire))
+        return one;
+    return j->second;
 }
 
-bool kgi_jit_is_hollow(CUlibrary library)
+const struct kgi_jitted *kgi_jit_hollow(CUlibrary library)
 {
     const struct kgi_jitted *j = record_of(library);
 
-    return j && j->hollow;
+    return j && j->hollow ? j : NULL;
 }
 
 CUlibrary kgi_jit_module_owner(CUlibrary library)
 {
-    return kgi_jit_is_hollow(library) ? library : kgi_jit_used(library);
+    return kgi_jit_hollow(library) ? library : kgi_jit_used(library);
 }
 
 /* ---- an image of ours that fails
@@ -679,12 +704,13 @@ static bool refuse_alone(struct kgi_jitted *j, CUlibrary failed, int result)
     const struct kgi_machine *m = kgi_machine();
     struct kgi_host host = m ? m->host : (struct kgi_host){0};
     struct kgi_whose w = whose_of(j);
+    bool first;
 
     host.gpu.number = j->kernels.whole.target.number;
-    if (!kgi_kernels_refuse(&j->kernels, failed, &host))
-        return false;
-    kgi_tell_refused(&w, result, &host);
-    return true;
+    w.kernel = kgi_kernels_refuse(&j->kernels, failed, &host, &first);
+    if (w.kernel && first)
+        kgi_tell_refused(&w, result, &host);
+    return w.kernel != NULL;
 }
 
 /* Several threads may find out at once: one goes back, and what it comes to is for all. */
@@ -694,7 +720,7 @@ bool kgi_jit_failed(CUlibrary library, CUlibrary *used, int result)
     int settled = SETTLED, saved = errno;
     CUlibrary failed = *used;
 
-    if (!j || !is_about_image(result))
+    if (!j || !kgi_jit_is_about_image(result))
         return false;
     if (refuse_alone(j, failed, result)) {
         *used = kgi_jit_used(library);
@@ -731,7 +757,7 @@ struct kgi_jitted *kgi_jit_unload(CUlibrary library)
     if (j) {
         lead(j, NULL);
         if (j->hollow)
-            kgi_jit_modules_gone(library);
+            kgi_jit_modules_lead(j, false);
     }
     return j;
 }

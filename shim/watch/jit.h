@@ -106,10 +106,16 @@ void kgi_part_free(struct kgi_part *p);
  * fails. */
 bool kgi_part_find(struct kgi_part *p, const struct kgi_host *host);
 bool kgi_part_obtain(struct kgi_part *p, const struct kgi_whose *w, const struct kgi_host *host);
-/* The same for what is ours alone, by the driver's JIT; nothing is said or counted. */
+/* The same for what is ours alone, by the driver's JIT where a context is current; nothing is said or counted. */
 bool kgi_part_quietly(struct kgi_part *p, const struct kgi_host *host);
 /* The driver did not take it: it is put aside in the cache. */
 void kgi_part_refuse(struct kgi_part *p, const struct kgi_host *host, const char *what);
+
+/* ---- jit.c
+ * --------------------------------------------------------------------------------- */
+
+/* Whether a result is about an image: of ours, it has to be put aside. */
+bool kgi_jit_is_about_image(int result);
 
 /* ---- jit_kernel.c
  * --------------------------------------------------------------------------------- */
@@ -129,13 +135,17 @@ bool kgi_kernels_begin(struct kgi_kernels *k, const struct kgi_source *whole);
 struct kgi_bytes kgi_kernels_hollow(const struct kgi_kernels *k, const struct kgi_host *host);
 /* The library that holds this kernel alone, or NULL. Any thread. */
 CUlibrary kgi_kernels_known(const struct kgi_kernels *k, const char *name);
-/* The same for one that is not known yet: from the cache or compiled now, and loaded. NULL where it is not on
- * its own, or enough was compiled so. One thread at a time; calls the driver. */
-CUlibrary kgi_kernels_load(struct kgi_kernels *k, const struct kgi_whose *w,
-                           const struct kgi_host *host, int ordinal, const char *name);
-/* An image failed where the driver took a closer look: whether the library is one of these. It is then
- * known no more, and put aside in the cache. */
-bool kgi_kernels_refuse(struct kgi_kernels *k, CUlibrary library, const struct kgi_host *host);
+/* The same for one that is not known yet: from the cache or, if it may be, compiled now, and loaded. NULL where
+ * it is not on its own, or enough was compiled so. One thread at a time; calls the driver. Others know of it
+ * once it is added. */
+struct kgi_alone *kgi_kernels_load(struct kgi_kernels *k, const struct kgi_whose *w,
+                                   const struct kgi_host *host, int ordinal, const char *name,
+                                   bool may_compile, CUlibrary *library);
+void kgi_kernels_add(struct kgi_kernels *k, struct kgi_alone *alone);
+/* An image failed where the driver took a closer look: the name of its kernel if the library is one of these,
+ * else NULL. It is then known no more, and the first time put aside in the cache. */
+const char *kgi_kernels_refuse(struct kgi_kernels *k, CUlibrary library, const struct kgi_host *host,
+                               bool *first);
 void kgi_kernels_each(const struct kgi_kernels *k, void (*each)(CUlibrary, void *), void *context);
 /* Frees what they are made of; the libraries are unloaded, or stay for ever. */
 void kgi_kernels_end(struct kgi_kernels *k);
@@ -143,10 +153,15 @@ void kgi_kernels_end(struct kgi_kernels *k);
 /* ---- jit_module.c
  * --------------------------------------------------------------------------------- */
 
-/* Of the program's handle: whether its module stands for others, or this kernel was loaded alone. */
-bool kgi_jit_is_hollow(CUlibrary library);
-bool kgi_jit_is_alone(CUlibrary library, const char *kernel);
-/* The library is about to be unloaded, and its modules with it. */
-void kgi_jit_modules_gone(CUlibrary library);
+/* Of the program's handle: who owns it, if its module stands for others, else NULL; and the library beside it
+ * that this kernel is in, whose module is not the one that the program knows or would be given; NULL where
+ * there is none. */
+struct kgi_jitted;
+const struct kgi_jitted *kgi_jit_hollow(CUlibrary library);
+CUlibrary kgi_jit_beside(CUlibrary library, const char *kernel);
+/* The library is about to be unloaded, and its modules with it; the driver did not let go of it, and they
+ * lead somewhere again; it is gone. */
+void kgi_jit_modules_lead(const struct kgi_jitted *owner, bool somewhere);
+void kgi_jit_modules_end(const struct kgi_jitted *owner);
 
 #endif

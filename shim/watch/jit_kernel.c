@@ -4,9 +4,9 @@
  * The driver compiles the whole of an image's PTX for the first kernel that is asked for: two seconds for
  * a megabyte, minutes for a large library, of which most programs use a little. A kernel that stands on
  * its own (kgi_ptx_alone) needs none of the rest: it is compiled, kept and loaded by itself, as a library
- * of its own beside the one that the program knows. Its machine code is that of the whole, byte for byte
- * (tests/gpu/jit/alone.py), and since it shares no variable with the others it does not matter that they
- * lie elsewhere.
+ * of its own beside the one that the program knows. Its machine code is that of the whole, but for the places
+ * of its arrays in shared memory (tests/gpu/jit/check.py, kernels/same-code), and since it shares no
+ * variable with the others it does not matter that they lie elsewhere.
  *
  * Asked for a variable, a module, a list, or a kernel that is not on its own, the library gets its whole
  * code as before (jit.c), and so it does once a quarter of the text was compiled in pieces: a program that
@@ -53,32 +53,44 @@ static struct hollow {
 static size_t hollow_count;
 static struct kgi_lock lock;
 
-static struct kgi_bytes known_hollow(const struct kgi_cache_key *key)
+/* With the lock held. */
+static struct kgi_bytes find_hollow(const struct kgi_cache_key *key)
 {
-    struct kgi_bytes image = {NULL, 0};
-
-    kgi_lock(&lock);
     for (size_t i = 0; i < hollow_count; i++)
         if (memcmp(hollows[i].key, key->digest, sizeof hollows[i].key) == 0)
-            image = hollows[i].image;
+            return hollows[i].image;
+    return (struct kgi_bytes){NULL, 0};
+}
+
+static struct kgi_bytes known_hollow(const struct kgi_cache_key *key)
+{
+    struct kgi_bytes image;
+
+    kgi_lock(&lock);
+    image = find_hollow(key);
     kgi_unlock(&lock);
     return image;
 }
 
-/* Takes the part over, for ever, if there is room. */
-static struct kgi_bytes keep_hollow(const struct kgi_part *p)
+/* Takes the part over, for ever, if there is room. Another thread may have been here before. */
+static struct kgi_bytes keep_hollow(struct kgi_part *p)
 {
-    struct kgi_bytes image = {NULL, 0};
+    struct kgi_bytes image;
+    bool taken = false;
 
     kgi_lock(&lock);
-    if (hollow_count < HOLLOWS_MOST) {
+    image = find_hollow(&p->source.key);
+    if (!image.at && hollow_count < HOLLOWS_MOST) {
         struct hollow *h = &hollows[hollow_count];
 
         memcpy(h->key, p->source.key.digest, sizeof h->key);
         image = h->image = kgi_part_image(p);
         hollow_count++;
+        taken = true;
     }
     kgi_unlock(&lock);
+    if (!taken)
+        kgi_part_free(p);
     return image;
 }
 
@@ -100,8 +112,6 @@ struct kgi_bytes kgi_kernels_hollow(const struct kgi_kernels *k, const struct kg
         image = known_hollow(&p->source.key);
         if (!image.at && kgi_part_quietly(p, host))
             image = keep_hollow(p);
-        if (!image.at)
-            kgi_part_free(p);
     }
     kgi_pages_put(p, sizeof *p);
     return image;
@@ -126,9 +136,9 @@ CUlibrary kgi_kernels_known(const struct kgi_kernels *k, const char *name)
     return a && !atomic_load_explicit(&a->refused, memory_order_relaxed) ? a->library : NULL;
 }
 
-/* From the cache, or compiled if the rest of the share allows it. */
+/* From the cache, or compiled if that may be and the rest of the share allows it. */
 static bool obtain(struct kgi_kernels *k, struct kgi_part *p, const struct kgi_whose *w,
-                   const struct kgi_host *host, const char *name)
+                   const struct kgi_host *host, const char *name, bool may_compile)
 {
     struct kgi_source alone;
     bool have;
@@ -140,7 +150,7 @@ static bool obtain(struct kgi_kernels *k, struct kgi_part *p, const struct kgi_w
         kgi_tell_hit(w, p, host);
         return true;
     }
-    if (kgi_source_kernel(&k->whole, name, &alone))
+    if (!may_compile || kgi_source_kernel(&k->whole, name, &alone))
         return false;
     have = alone.code.size <= k->left;
     if (have) {
@@ -154,17 +164,23 @@ static bool obtain(struct kgi_kernels *k, struct kgi_part *p, const struct kgi_w
     return have;
 }
 
-static bool load(struct kgi_alone *a)
+static bool load(struct kgi_alone *a, const struct kgi_whose *w, const struct kgi_host *host)
 {
     CUlibraryOption option = CU_LIBRARY_BINARY_IS_PRESERVED;
     void *value = (void *)(uintptr_t)1;
+    int result = (int)kgi_jit_driver.LibraryLoadData(&a->library, kgi_part_image(&a->part).at, NULL,
+                                                     NULL, 0, &option, &value, 1);
 
-    return !kgi_jit_driver.LibraryLoadData(&a->library, kgi_part_image(&a->part).at, NULL, NULL, 0,
-                                           &option, &value, 1);
+    if (kgi_jit_is_about_image(result)) {
+        kgi_part_refuse(&a->part, host, "the driver did not take it");
+        kgi_tell_refused(w, result, host);
+    }
+    return result == 0;
 }
 
-CUlibrary kgi_kernels_load(struct kgi_kernels *k, const struct kgi_whose *w,
-                           const struct kgi_host *host, int ordinal, const char *name)
+struct kgi_alone *kgi_kernels_load(struct kgi_kernels *k, const struct kgi_whose *w,
+                                   const struct kgi_host *host, int ordinal, const char *name,
+                                   bool may_compile, CUlibrary *library)
 {
     size_t length = strlen(name), room = sizeof(struct kgi_alone) + length + 1;
     struct kgi_alone *a = find(k, name) ? NULL : kgi_pages_get(room);
@@ -176,25 +192,32 @@ CUlibrary kgi_kernels_load(struct kgi_kernels *k, const struct kgi_whose *w,
     a->room = room;
     a->part.ordinal = ordinal;
     memcpy(a->name, name, length);
-    if (!obtain(k, &a->part, &whose, host, name) || !load(a)) {
+    if (!obtain(k, &a->part, &whose, host, name, may_compile) || !load(a, &whose, host)) {
         kgi_part_free(&a->part);
         kgi_pages_put(a, room);
         return NULL;
     }
-    a->next = atomic_load_explicit(&k->first, memory_order_relaxed);
-    atomic_store_explicit(&k->first, a, memory_order_release);
-    return a->library;
+    *library = a->library;
+    return a;
 }
 
-bool kgi_kernels_refuse(struct kgi_kernels *k, CUlibrary library, const struct kgi_host *host)
+void kgi_kernels_add(struct kgi_kernels *k, struct kgi_alone *alone)
+{
+    alone->next = atomic_load_explicit(&k->first, memory_order_relaxed);
+    atomic_store_explicit(&k->first, alone, memory_order_release);
+}
+
+const char *kgi_kernels_refuse(struct kgi_kernels *k, CUlibrary library, const struct kgi_host *host,
+                               bool *first)
 {
     struct kgi_alone *a = atomic_load_explicit(&k->first, memory_order_acquire);
 
     while (a && a->library != library)
         a = a->next;
-    if (a && !atomic_exchange(&a->refused, true))
+    *first = a && !atomic_exchange(&a->refused, true);
+    if (*first)
         kgi_part_refuse(&a->part, host, "the driver did not take it");
-    return a != NULL;
+    return a ? a->name : NULL;
 }
 
 void kgi_kernels_each(const struct kgi_kernels *k, void (*each)(CUlibrary, void *), void *context)

@@ -5,6 +5,9 @@
  * the module of the hollow library that its handle stands for (jit_kernel.c), and what it asks of that is
  * asked of the module that has it: for a kernel on its own its own library's, for everything else the whole's.
  * A module belongs to the context in which it was asked for; so does the one that answers.
+ *
+ * A context may be destroyed, and its modules with it, without a word to us: another module may lie at the
+ * address of one that was given out. So a module is asked for once more before others answer for it.
  */
 #include "jit.h"
 
@@ -13,47 +16,132 @@
 /* A module that was given out. Memory is for ever, and used again once the library is gone. */
 struct stand_in {
     struct stand_in *next;
+    const struct kgi_jitted *owner; /* NULL: free */
+    CUlibrary library;              /* the program's handle */
+    CUcontext context;              /* of which a library has one module */
     CUmodule module;
-    CUlibrary library; /* the program's handle; NULL: free */
-    CUcontext context;
 };
 
 static struct kgi_lock lock;
 static struct kgi_map by_module;
 static struct stand_in *all;
 
-void kgi_jit_module_given(CUmodule module, CUlibrary library)
+static struct stand_in *stand_in_of(CUmodule module)
 {
-    CUcontext context = NULL;
-    struct stand_in *s;
+    return (struct stand_in *)(uintptr_t)kgi_map_get(&by_module, (uintptr_t)module);
+}
 
-    if (!kgi_jit_is_hollow(library) || kgi_map_get(&by_module, (uintptr_t)module) ||
-        kgi_jit_driver.CtxGetCurrent(&context))
-        return;
-    kgi_lock(&lock);
-    for (s = all; s && s->library; s = s->next)
-        ;
+/* With the lock held, as record_for. Of several records of one address one counts, the last. */
+static void forget(CUmodule module, const struct stand_in *s)
+{
+    if (stand_in_of(module) == s)
+        kgi_map_set(&by_module, (uintptr_t)module, 0);
+}
+
+static struct stand_in *record_for(const struct kgi_jitted *owner, CUcontext context)
+{
+    struct stand_in *s = all, *unused = NULL;
+
+    for (; s && !(s->owner == owner && s->context == context); s = s->next)
+        if (!s->owner)
+            unused = s;
+    if (!s)
+        s = unused;
     if (!s && (s = kgi_alloc(sizeof *s))) {
         s->next = all;
         all = s;
     }
-    if (s) {
-        s->module = module;
+    return s;
+}
+
+/* A module that went with its context, and what was found in it. */
+static void drop_handle(CUmodule module, CUlibrary library)
+{
+    struct kgi_kernel known;
+
+    if (kgi_handle_root(module) == library && kgi_handle_get(module, &known))
+        kgi_handle_drop(module, known.image);
+}
+
+/* Other threads may be about to keep the same, and some of them to look for it: where it is, it stays. */
+static bool keep(const struct kgi_jitted *owner, CUlibrary library, CUcontext context, CUmodule module)
+{
+    CUmodule before = NULL;
+    struct stand_in *s;
+    bool kept;
+
+    kgi_lock(&lock);
+    s = record_for(owner, context);
+    kept = s && s->owner && s->module == module && stand_in_of(module) == s;
+    if (s && !kept) {
+        if (s->owner)
+            before = s->module; /* an earlier context was at this address */
+        forget(s->module, s);
         s->library = library;
         s->context = context;
-        kgi_map_set(&by_module, (uintptr_t)module, (uintptr_t)s);
+        s->module = module;
+        s->owner = owner;
+        kept = kgi_map_set(&by_module, (uintptr_t)module, (uintptr_t)s) == 0;
+    }
+    kgi_unlock(&lock);
+    if (before && before != module)
+        drop_handle(before, library);
+    return kept;
+}
+
+static void is_another(CUmodule module, const struct stand_in *s)
+{
+    kgi_lock(&lock);
+    forget(module, s);
+    kgi_unlock(&lock);
+}
+
+void kgi_jit_module_met(CUmodule module)
+{
+    const struct stand_in *s = stand_in_of(module);
+
+    if (s)
+        is_another(module, s);
+}
+
+void kgi_jit_module_given(CUmodule *module, CUlibrary library, CUlibrary used)
+{
+    const struct kgi_jitted *owner = used == library ? kgi_jit_hollow(library) : NULL;
+    const struct stand_in *s = stand_in_of(*module);
+    CUcontext context = NULL;
+    CUmodule whole;
+    int saved = errno;
+
+    if (!owner)
+        kgi_jit_module_met(*module);
+    else if (!kgi_jit_driver.CtxGetCurrent(&context) &&
+             !(s && s->owner == owner && s->context == context) &&
+             !keep(owner, library, context, *module) &&
+             !kgi_jit_driver.LibraryGetModule(&whole, kgi_jit_used(library)))
+        *module = whole; /* without memory nobody could answer for the hollow one */
+    errno = saved;
+}
+
+void kgi_jit_modules_lead(const struct kgi_jitted *owner, bool somewhere)
+{
+    kgi_lock(&lock);
+    for (struct stand_in *s = all; s; s = s->next) {
+        if (s->owner != owner)
+            continue;
+        if (!somewhere)
+            forget(s->module, s);
+        else if (!stand_in_of(s->module)) /* else it has become another's */
+            kgi_map_set(&by_module, (uintptr_t)s->module, (uintptr_t)s);
     }
     kgi_unlock(&lock);
 }
 
-void kgi_jit_modules_gone(CUlibrary library)
+void kgi_jit_modules_end(const struct kgi_jitted *owner)
 {
     kgi_lock(&lock);
     for (struct stand_in *s = all; s; s = s->next)
-        if (s->library == library) {
-            kgi_map_set(&by_module, (uintptr_t)s->module, 0);
-            s->library = NULL;
-        }
+        if (s->owner == owner)
+            s->owner = NULL;
     kgi_unlock(&lock);
 }
 
@@ -69,42 +157,85 @@ static CUresult module_in(CUmodule *module, CUlibrary library, const char *kerne
     return result;
 }
 
+/* In the module's context. */
+static CUresult answer_for(const struct stand_in *s, CUmodule *module, const char *kernel)
+{
+    struct kgi_kernel known;
+    CUmodule now, found;
+    CUresult result;
+
+    if (kgi_jit_driver.LibraryGetModule(&now, s->library))
+        return CUDA_SUCCESS; /* the driver will say the same of its module */
+    if (now != *module) {
+        is_another(*module, s);
+        return CUDA_SUCCESS;
+    }
+    result = module_in(&found, s->library, kernel);
+    if (result)
+        return result;
+    if (kgi_handle_get(*module, &known)) /* what is found in it later is of this image */
+        kgi_handle_set(found, known.image, NULL, *module);
+    *module = found;
+    return CUDA_SUCCESS;
+}
+
 CUresult kgi_jit_module_for(CUmodule *module, const char *kernel)
 {
-    const struct stand_in *s =
-        (struct stand_in *)(uintptr_t)kgi_map_get(&by_module, (uintptr_t)*module);
+    const struct stand_in *s = stand_in_of(*module);
     CUcontext context = NULL;
-    struct kgi_kernel known;
-    CUmodule found = *module;
-    CUresult result;
-    bool elsewhere;
+    CUresult result = CUDA_SUCCESS;
+    int saved = errno;
 
     if (!s)
         return CUDA_SUCCESS;
-    elsewhere = kgi_jit_driver.CtxGetCurrent(&context) || context != s->context;
-    if (elsewhere && kgi_jit_driver.CtxPush(s->context))
-        return CUDA_SUCCESS; /* the context is gone: the driver knows what to say of such a module */
-    result = module_in(&found, s->library, kernel);
-    if (elsewhere)
+    if (!kgi_jit_driver.CtxGetCurrent(&context) && context == s->context) {
+        result = answer_for(s, module, kernel);
+    } else if (!kgi_jit_driver.CtxPush(s->context)) { /* else it is gone: the driver knows what to say */
+        result = answer_for(s, module, kernel);
         kgi_jit_driver.CtxPop(&context);
-    if (!result && kgi_handle_get(s->library, &known)) /* what is found in it later is of this image */
-        kgi_handle_set(found, known.image, NULL, s->library);
-    *module = found;
+    }
+    errno = saved;
     return result;
 }
 
+/* The answer is of the current context: so the function must be. */
+static bool is_of_current(CUmodule module, CUlibrary library)
+{
+    CUcontext context = NULL;
+    CUmodule current;
+
+    return !kgi_jit_driver.CtxGetCurrent(&context) && context &&
+           !kgi_jit_driver.LibraryGetModule(&current, library) && current == module;
+}
+
+static void module_of(CUmodule *module, CUlibrary library, const struct kgi_kernel *kernel)
+{
+    CUlibrary beside = kgi_jit_beside(library, kernel->name), owner;
+    CUmodule whole;
+
+    if (!beside || !is_of_current(*module, beside))
+        return;
+    owner = kgi_jit_module_owner(library);
+    if (kgi_jit_driver.LibraryGetModule(&whole, owner))
+        return;
+    kgi_jit_module_given(&whole, library, owner);
+    kgi_handle_set(whole, kernel->image, NULL, library);
+    *module = whole;
+}
+
+/* What was found through a module that was given out is of that, whatever context is current. */
 void kgi_jit_module_of(CUmodule *module, CUfunction function)
 {
     CUlibrary library = (CUlibrary)(uintptr_t)kgi_handle_root(function);
+    CUmodule asked = (CUmodule)(uintptr_t)kgi_handle_container(function);
     struct kgi_kernel kernel;
-    CUmodule whole;
+    int saved = errno;
 
-    if (!kgi_handle_get(function, &kernel) || !kernel.name ||
-        !kgi_jit_is_alone(library, kernel.name))
+    if (!kgi_handle_get(function, &kernel))
         return;
-    if (kgi_jit_driver.LibraryGetModule(&whole, kgi_jit_module_owner(library)))
-        return;
-    kgi_jit_module_given(whole, library);
-    kgi_handle_set(whole, kernel.image, NULL, library);
-    *module = whole;
+    if (stand_in_of(asked))
+        *module = asked;
+    else
+        module_of(module, library, &kernel);
+    errno = saved;
 }

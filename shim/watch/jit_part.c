@@ -40,9 +40,12 @@ bool kgi_jit_find_driver(void)
 bool kgi_jit_current(struct kgi_host *host, int *ordinal)
 {
     const struct kgi_machine *m = kgi_machine();
+    CUcontext context = NULL;
     CUdevice device = 0;
 
-    if (!m || kgi_jit_driver.CtxGetDevice(&device) || device < 0 || device >= m->count)
+    /* Asked for the device of no context, the driver says so in its log, which the program may read. */
+    if (!m || (kgi_jit_driver.CtxGetCurrent && !kgi_jit_driver.CtxGetCurrent(&context) && !context) ||
+        kgi_jit_driver.CtxGetDevice(&device) || device < 0 || device >= m->count)
         return false;
     *ordinal = device;
     *host = m->host;
@@ -296,9 +299,13 @@ bool kgi_part_obtain(struct kgi_part *p, const struct kgi_whose *w, const struct
 bool kgi_part_quietly(struct kgi_part *p, const struct kgi_host *host)
 {
     struct kgi_compiler own = own_compiler(host);
+    struct kgi_host current;
+    int ordinal;
 
     if (!kgi_cache_look(kgi_cache_default(), &p->source.key, host, &own, &p->hit))
         return true;
+    if (!kgi_jit_current(&current, &ordinal))
+        return false;
     p->made.by = own;
     kgi_compile_by_driver(&p->source, &p->made);
     if (p->made.cubin.at)

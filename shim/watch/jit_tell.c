@@ -60,7 +60,15 @@ static void add_name(struct kgi_text *t, const struct kgi_whose *w)
 }
 
 /* Of each kind one line for a library at warn; the others at info. */
-enum line { LINE_COMPILE = 1, LINE_FAILED = 2, LINE_REFUSED = 4, LINE_CANNOT = 8, LINE_KERNEL = 16 };
+enum line {
+    LINE_COMPILE = 1,
+    LINE_FAILED = 2,
+    LINE_REFUSED = 4,
+    LINE_CANNOT = 8,
+    LINE_KERNEL = 16, /* what is said of one kernel must not hide what is said of all */
+    LINE_KERNEL_FAILED = 32,
+    LINE_KERNEL_REFUSED = 64,
+};
 
 static bool is_worth_a_line(const struct kgi_whose *w, enum line line)
 {
@@ -197,11 +205,11 @@ void kgi_tell_failed(const struct kgi_whose *w, const struct kgi_compiled *c, bo
                      const struct kgi_host *host, int ordinal)
 {
     bool invalid = !known && c->result == CUDA_ERROR_INVALID_PTX;
-    const char *left = w->kernel ? "all of the library's PTX is compiled"
-                                 : "its PTX is left to the driver";
+    /* Of a kernel: by the driver after a ptxas, then with all of the library. */
+    const char *left = w->kernel ? "other ways are tried" : "its PTX is left to the driver";
     KGI_TEXT(t, 1024);
 
-    if (!is_worth_a_line(w, LINE_FAILED))
+    if (!is_worth_a_line(w, w->kernel ? LINE_KERNEL_FAILED : LINE_FAILED))
         return;
     add_name(&t, w);
     if (known)
@@ -255,13 +263,12 @@ void kgi_tell_refused(const struct kgi_whose *w, int result, const struct kgi_ho
     KGI_TEXT(t, 512);
 
     atomic_fetch_add_explicit(&kgi_jit_counts.refused, 1, memory_order_relaxed);
-    if (!is_worth_a_line(w, LINE_REFUSED))
+    if (!is_worth_a_line(w, w->kernel ? LINE_KERNEL_REFUSED : LINE_REFUSED))
         return;
     add_name(&t, w);
-    kgi_text_add(&t,
-                 ": the driver refused the code from the cache (%d); that is put aside, and the "
-                 "original is used",
-                 result);
+    kgi_text_add(&t, ": the driver refused the code from the cache (%d); that is put aside, and %s",
+                 result,
+                 w->kernel ? "all of the library's PTX is compiled" : "the original is used");
     tell("refused", KG201_WILL_JIT, w, host, -1, t.at);
 }
 

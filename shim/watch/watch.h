@@ -98,13 +98,15 @@ int kgi_image_kernels(const struct kgi_image *image, int index,
 
 /* handle (CUmodule, CUlibrary, CUfunction, CUkernel, host stub, cudaKernel_t) -> its record. name is
  * not copied. container: the handle it was found through, or NULL; dropping that drops this too. Dropping
- * the handle of an image built in memory drops the image. One that is another image's by now stays: between
- * an unload and its end another thread's load may have been given the same. */
+ * the handle that an image built in memory was loaded as drops the image. One that is another image's by now
+ * stays: between an unload and its end another thread's load may have been given the same. */
 void kgi_handle_set(const void *handle, struct kgi_image *image, const char *name,
                     const void *container);
 bool kgi_handle_get(const void *handle, struct kgi_kernel *out);
 /* The module or library through which it was found, whatever stood between; NULL when not known. */
 const void *kgi_handle_root(const void *handle);
+/* What it was found through; NULL when not known, or nothing. */
+const void *kgi_handle_container(const void *handle);
 void kgi_handle_drop(const void *handle, const struct kgi_image *image);
 
 /* The bytes of an image that lies in memory (wrapper, fatbin, ELF, PTX text), as far as it says it is
@@ -267,12 +269,14 @@ CUlibrary kgi_jit_kernel(CUlibrary library, const char *name);
 /* A use of *used, which answered for the library, failed. True when its image was ours and another answers
  * now, which *used then is: call again. */
 bool kgi_jit_failed(CUlibrary library, CUlibrary *used, int result);
-/* The one to ask for its module; a module that it was given; and the module to ask in place of one, for a
- * kernel, or for whatever else (NULL). CUDA_SUCCESS, or what is to be the call's result. */
+/* The one to ask for its module; the module that `used` gave for it, which the program gets; a module or
+ * library that was loaded, at whose address another may have been; and the module to ask in place of one, for
+ * a kernel, or for whatever else (NULL): CUDA_SUCCESS, or what is to be the call's result. */
 CUlibrary kgi_jit_module_owner(CUlibrary library);
-void kgi_jit_module_given(CUmodule module, CUlibrary library);
+void kgi_jit_module_given(CUmodule *module, CUlibrary library, CUlibrary used);
+void kgi_jit_module_met(CUmodule module);
 CUresult kgi_jit_module_for(CUmodule *module, const char *kernel);
-/* *module is that of a function. Where its kernel lies alone, the one that all of the library is in. */
+/* *module is that of a function. Where its library is beside the program's, the one that the program's gives. */
 void kgi_jit_module_of(CUmodule *module, CUfunction function);
 /* The handle that the program knows this library by. */
 CUlibrary kgi_jit_known(CUlibrary library);

@@ -19,10 +19,13 @@ struct CUctx_st {
 };
 struct CUmod_st {
     struct image *image;
+    struct CUlib_st *library; /* of which it is the module in that context */
+    struct CUctx_st *context;
+    struct CUmod_st *next;
 };
 struct CUlib_st {
     struct image *image;
-    struct CUmod_st module;
+    struct CUlib_st *next; /* among those that are gone */
 };
 /* Behind a CUfunction and behind a CUkernel, since a program may pass one for the other. */
 struct handle {
@@ -56,7 +59,8 @@ struct CUlinkState_st {
 
 static bool initialised;
 static struct CUctx_st contexts[16];
-static __thread struct CUctx_st *current;
+static __thread struct CUctx_st *current, *below[16]; /* what was current when others were pushed */
+static __thread unsigned pushed;
 
 /* ---- the environment ---- */
 
@@ -94,6 +98,7 @@ __attribute__((constructor)) static void read_environment(void)
     machine.jit_forced = is_set("CUDA_FORCE_PTX_JIT") || is_set("CUDA_FORCE_JIT");
     machine.logs = strcmp(setting("KGFAKE_LOGS", "1"), "0") != 0;
     machine.tell_traces = is_set("KGFAKE_TRACES");
+    machine.fresh = is_set("KGFAKE_FRESH");
     if (*setting("KGFAKE_CALLS", ""))
         calls = open(getenv("KGFAKE_CALLS"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     const char *at = setting("KGFAKE_FAIL", "");
@@ -360,6 +365,9 @@ CUresult cuCtxGetDevice(CUdevice *device)
 CUresult cuCtxPushCurrent_v2(CUcontext context)
 {
     ENTER_STARTED(cuCtxPushCurrent_v2);
+    if (pushed == sizeof below / sizeof *below)
+        return CUDA_ERROR_UNKNOWN;
+    below[pushed++] = current;
     current = context;
     return CUDA_SUCCESS;
 }
@@ -369,7 +377,7 @@ CUresult cuCtxPopCurrent_v2(CUcontext *context)
     ENTER_STARTED(cuCtxPopCurrent_v2);
     if (context)
         *context = current;
-    current = NULL;
+    current = pushed ? below[--pushed] : NULL;
     return CUDA_SUCCESS;
 }
 
@@ -382,7 +390,6 @@ CUresult cuCtxPopCurrent_v2(CUcontext *context)
     }
 NOTHING(cuDevicePrimaryCtxRelease, (CUdevice device))
 NOTHING(cuDevicePrimaryCtxRelease_v2, (CUdevice device))
-NOTHING(cuCtxDestroy_v2, (CUcontext context))
 NOTHING(cuCtxSynchronize, (void))
 NOTHING(cuStreamDestroy_v2, (CUstream stream))
 NOTHING(cuStreamSynchronize, (CUstream stream))
@@ -443,6 +450,91 @@ COPY_ON_STREAM(cuMemcpyDtoHAsync_v2_ptsz, void *, CUdeviceptr)
 
 /* ---- modules ---- */
 
+/* What is let go of, the next one gets at once, the last first: unless KGFAKE_FRESH. */
+static struct CUmod_st *gone_modules;
+static struct CUlib_st *gone_libraries;
+/* The modules of libraries, one for each context in which it was asked for. */
+static struct CUmod_st *library_modules;
+static bool busy; /* with any of these */
+
+static void begin(void)
+{
+    while (__atomic_test_and_set(&busy, __ATOMIC_ACQUIRE))
+        ;
+}
+
+static void end(void)
+{
+    __atomic_clear(&busy, __ATOMIC_RELEASE);
+}
+
+/* Of a list of them, in *p; busy. */
+#define TAKE(p, list)                                                                              \
+    do {                                                                                           \
+        p = list;                                                                                  \
+        if (p)                                                                                     \
+            list = p->next;                                                                        \
+        else                                                                                       \
+            p = calloc(1, sizeof *p);                                                              \
+    } while (0)
+#define LET_GO(p, list)                                                                            \
+    do {                                                                                           \
+        if (!machine.fresh) {                                                                      \
+            p->next = list;                                                                        \
+            list = p;                                                                              \
+        }                                                                                          \
+    } while (0)
+
+static CUmodule new_module(struct image *image)
+{
+    struct CUmod_st *m;
+    begin();
+    TAKE(m, gone_modules);
+    end();
+    *m = (struct CUmod_st){.image = image};
+    return m;
+}
+
+static CUmodule module_of(CUlibrary library)
+{
+    begin();
+    struct CUmod_st *m = library_modules;
+    while (m && !(m->library == library && m->context == current))
+        m = m->next;
+    if (!m) {
+        TAKE(m, gone_modules);
+        *m = (struct CUmod_st){library->image, library, current, library_modules};
+        library_modules = m;
+    }
+    end();
+    return m;
+}
+
+/* The modules of a library, or of a context, go with it. */
+static void drop_modules(const struct CUlib_st *library, const struct CUctx_st *context)
+{
+    begin();
+    for (struct CUmod_st **at = &library_modules; *at;) {
+        struct CUmod_st *m = *at;
+        if (library ? m->library != library : m->context != context) {
+            at = &m->next;
+            continue;
+        }
+        *at = m->next;
+        LET_GO(m, gone_modules);
+    }
+    end();
+}
+
+CUresult cuCtxDestroy_v2(CUcontext context)
+{
+    ENTER_STARTED(cuCtxDestroy_v2);
+    drop_modules(NULL, context);
+    if (current == context)
+        current = NULL;
+    return CUDA_SUCCESS;
+}
+
 static CUresult new_handle(struct image *image, bool kernel, const char *name, struct handle **out)
 {
     struct handle *h = calloc(1, sizeof *h);
@@ -462,8 +554,7 @@ static CUresult load_module(CUmodule *out, struct image *image, const char *rout
     CUresult result = replay(trace_image(image->wrapped ? "wrapper1" : route, image, call));
     if (result)
         return result;
-    *out = calloc(1, sizeof **out);
-    (*out)->image = image;
+    *out = new_module(image);
     return CUDA_SUCCESS;
 }
 
@@ -536,7 +627,9 @@ CUresult cuModuleUnload(CUmodule module)
     ENTER_STARTED(cuModuleUnload);
     if (!module)
         return from("handles/-/lazy/cuModuleUnload");
-    free(module);
+    begin();
+    LET_GO(module, gone_modules);
+    end();
     return CUDA_SUCCESS;
 }
 
@@ -718,8 +811,12 @@ static CUresult load_library(CUlibrary *out, struct image *image, const char *ro
     CUresult result = replay(trace_image(route, image, call));
     if (result)
         return result;
-    *out = calloc(1, sizeof **out);
-    (*out)->image = (*out)->module.image = image;
+    struct CUlib_st *library;
+    begin();
+    TAKE(library, gone_libraries);
+    end();
+    *library = (struct CUlib_st){.image = image};
+    *out = library;
     return CUDA_SUCCESS;
 }
 
@@ -750,7 +847,10 @@ CUresult cuLibraryUnload(CUlibrary library)
     ENTER_STARTED(cuLibraryUnload);
     if (!library)
         return from("handles/-/lazy/cuLibraryUnload");
-    free(library);
+    drop_modules(library, NULL);
+    begin();
+    LET_GO(library, gone_libraries);
+    end();
     return CUDA_SUCCESS;
 }
 
@@ -811,7 +911,7 @@ CUresult cuLibraryGetModule(CUmodule *out, CUlibrary library)
     CUresult result =
         replay(trace_image(library_route(library->image), library->image, "cuLibraryGetModule"));
     if (!result)
-        *out = &library->module;
+        *out = module_of(library);
     return result;
 }
 
@@ -845,7 +945,7 @@ CUresult cuKernelGetFunction(CUfunction *out, CUkernel kernel)
     if (result)
         return result;
     new_handle(h->image, false, h->name, &function);
-    function->module = &h->library->module;
+    function->module = module_of(h->library);
     *out = (CUfunction)function;
     return CUDA_SUCCESS;
 }
@@ -928,7 +1028,7 @@ CUresult cuFuncGetModule(CUmodule *module, CUfunction f)
     CUresult result = on(f, "cuFuncGetModule");
     struct handle *h = handle_of(f);
     if (!result)
-        *module = h->module ? h->module : &h->library->module;
+        *module = h->module ? h->module : module_of(h->library);
     return result;
 }
 

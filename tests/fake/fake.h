@@ -56,7 +56,7 @@ enum form { FATBIN, ALONE, TEXT };
 struct machine {
     int major, minor, cuda, isa, devices; /* isa: 87 = PTX 8.7 */
     char name[64];
-    bool eager, jit_forbidden, jit_forced, logs, tell_traces;
+    bool eager, jit_forbidden, jit_forced, logs, tell_traces, fresh;
 };
 extern struct machine machine;
 

@@ -113,10 +113,14 @@ for ((i = 0; i < ${#runs[@]}; i++)); do
     fi
 done
 expected=$here/$name.txt
+# What takes no time takes some tenths of a second on a machine that is busy.
+compared() {
+    stack=${SAN:+called}
+    grep -v "${stack:-^$}" "$1" | sed -E 's/\b0\.[0-9] s\b/0.N s/g'
+}
 if [ -n "${RECORD-}" ]; then
     cp "$work/actual" "$expected"
 else
-    stack=${SAN:+called}
-    diff -u <(grep -v "${stack:-^$}" "$expected") <(grep -v "${stack:-^$}" "$work/actual") || status=1
+    diff -u <(compared "$expected") <(compared "$work/actual") || status=1
 fi
 exit $status

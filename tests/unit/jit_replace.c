@@ -443,6 +443,29 @@ static void no_text(void **state)
     free((void *)(uintptr_t)fatbin.at);
 }
 
+/* The image became another one after its key was made: nothing of that may be kept under the key. */
+static void another_text(void **state)
+{
+    struct kgi_jit_settings none = {.count = 0};
+    struct kgi_host host = host_of(90);
+    struct kgi_verdict verdict;
+    struct kgi_source whole, part;
+    struct kgi_bytes image = fatbin_of(".version 7.0\n.target sm_80\n.address_size 64\n"
+                                       ".visible .entry k() { ret; }\n");
+    uint8_t *ret = memmem(image.at, image.size, "ret", 3);
+
+    (void)state;
+    assert_int_equal(kgi_source_of(image, &host, &none, &whole, &verdict), 0);
+    assert_int_equal(kgi_source_kernel(&whole, "k", &part), 0);
+    kgi_pages_put((void *)(uintptr_t)part.image.at, part.image.size);
+    memcpy(ret, "bar", 3);
+    assert_int_equal(kgi_source_kernel(&whole, "k", &part), -ESTALE);
+    memcpy(ret, "ret", 3);
+    assert_int_equal(kgi_source_kernel(&whole, "k", &part), 0);
+    kgi_pages_put((void *)(uintptr_t)part.image.at, part.image.size);
+    free((void *)(uintptr_t)image.at);
+}
+
 static void globs(void **state)
 {
     static const struct {
@@ -477,7 +500,7 @@ int main(void)
         cmocka_unit_test(settings),   cmocka_unit_test(choice),      cmocka_unit_test(forced),
         cmocka_unit_test(keys),       cmocka_unit_test(alone),       cmocka_unit_test(with_cubins),
         cmocka_unit_test(one_kernel), cmocka_unit_test(kernel_keys), cmocka_unit_test(long_names),
-        cmocka_unit_test(no_text),    cmocka_unit_test(globs),
+        cmocka_unit_test(no_text),    cmocka_unit_test(another_text), cmocka_unit_test(globs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

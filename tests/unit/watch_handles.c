@@ -65,6 +65,46 @@ static void another_at_its_address(void **state)
     assert_false(known(handle(10)));
 }
 
+/* A module that went with its context, and at its address that of another library of the same image; functions
+ * that both the driver and a host stub lead to stay with the driver's. */
+static void another_of_the_same_image(void **state)
+{
+    struct kgi_image *image = kgi_image_at(lasting, NULL);
+
+    (void)state;
+    kgi_handle_set(handle(20), image, NULL, NULL);
+    kgi_handle_set(handle(21), image, NULL, handle(20));
+    kgi_handle_set(handle(22), image, "function", handle(21));
+    kgi_handle_set(handle(23), image, NULL, NULL);
+    kgi_handle_set(handle(24), image, "function", NULL); /* the stub */
+    assert_ptr_equal(kgi_handle_root(handle(22)), handle(20));
+    assert_ptr_equal(kgi_handle_container(handle(22)), handle(21));
+    assert_null(kgi_handle_container(handle(20)));
+    kgi_handle_set(handle(22), image, "function", handle(24));
+    kgi_handle_set(handle(21), image, NULL, handle(20));
+    assert_ptr_equal(kgi_handle_root(handle(22)), handle(20));
+    assert_ptr_equal(kgi_handle_container(handle(22)), handle(21));
+    /* Two ways into one library: the last counts, but for what others were found through. */
+    kgi_handle_set(handle(25), image, "kernel", handle(20));
+    kgi_handle_set(handle(22), image, "function", handle(25));
+    assert_ptr_equal(kgi_handle_container(handle(22)), handle(25));
+    kgi_handle_set(handle(26), image, NULL, handle(20));
+    kgi_handle_set(handle(25), image, "kernel", handle(26));
+    assert_ptr_equal(kgi_handle_container(handle(25)), handle(20));
+    assert_true(known(handle(22)));
+    kgi_handle_set(handle(22), image, "function", handle(21));
+    kgi_handle_set(handle(21), image, NULL, handle(23));
+    assert_ptr_equal(kgi_handle_root(handle(21)), handle(23));
+    assert_false(known(handle(22)));
+    kgi_handle_set(handle(22), image, "function", handle(21));
+    kgi_handle_drop(handle(20), image);
+    assert_ptr_equal(kgi_handle_root(handle(22)), handle(23));
+    kgi_handle_drop(handle(23), image);
+    assert_false(known(handle(21)) || known(handle(22)));
+    assert_true(known(handle(24)));
+    kgi_handle_drop(handle(24), image);
+}
+
 /* Several threads may find at once that another image lies where one was. */
 static void ends_once(void **state)
 {
@@ -140,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_go_with_the_whole),
         cmocka_unit_test(another_at_its_address),
+        cmocka_unit_test(another_of_the_same_image),
         cmocka_unit_test(ends_once),
         cmocka_unit_test(no_growth),
         cmocka_unit_test(no_growth_by_plugins),

@@ -32,4 +32,7 @@ done
 sed -n '/^\.version/,/^\.address_size/p' many.ptx >one.ptx
 ptxas -arch=sm_120 -m64 -o many.none.sm_120.cubin one.ptx
 rm many.ptx one.ptx
+# The same beside code for the simulated GPU.
+nvcc -fatbin -Xfatbin -compress-all -gencode arch=compute_80,code=compute_80 \
+    -gencode arch=compute_120,code=sm_120 -o many.both.fatbin many.cu
 ls -l ./*.*

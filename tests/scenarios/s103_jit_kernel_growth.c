@@ -1,0 +1,95 @@
+/*
+ * Twenty thousand times: a large library is loaded, kernels of it are asked for one by one, by name and by
+ * module, and it is unloaded; and as often the context is destroyed in which a library's module was asked for.
+ * Nothing grows, also where the handles of what is gone are not used again. What the simulated driver keeps
+ * is on the heap.
+ * unsanitized: memory is laid out otherwise
+ * link: -l:libcuda.so.1
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache loaded
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_FRESH=1 TMP/cache loaded
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_FRESH=1 TMP/cache destroyed
+ */
+#include "jit_many.h"
+
+enum { TIMES = 20000, WARM = 4000 };
+
+/* Bytes in memory outside of the heap and the stack, as the kernel counts them, in KB. */
+static long outside(void)
+{
+    char line[512];
+    FILE *f = fopen("/proc/self/smaps", "r");
+    unsigned long from, to;
+    long all = 0, one;
+    bool counts = true;
+    while (f && fgets(line, sizeof line, f)) {
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+            counts = !strstr(line, "[heap]") && !strstr(line, "[stack]");
+        else if (counts && sscanf(line, "Rss: %ld kB", &one) == 1)
+            all += one;
+    }
+    fclose(f);
+    return all;
+}
+
+static void use_once(const void *image)
+{
+    CUlibrary library = NULL;
+    CUkernel kernel = NULL;
+    CUmodule module = NULL;
+    CUfunction function = NULL;
+    size_t size = (size_t)(fatbin_many_end - fatbin_many);
+    void *copy = image ? NULL : memcpy(malloc(size), fatbin_many, size);
+    if (cuLibraryLoadData(&library, image ? image : copy, NULL, NULL, 0, NULL, NULL, 0) != 0)
+        abort();
+    free(copy);
+    if (cuLibraryGetKernel(&kernel, library, own[0]) != 0 ||
+        cuLibraryGetModule(&module, library) != 0 ||
+        cuModuleGetFunction(&function, module, own[1]) != 0 || cuLibraryUnload(library) != 0)
+        abort();
+}
+
+/* The library stays. */
+static void use_again(CUlibrary library)
+{
+    CUcontext context = NULL;
+    CUmodule module = NULL;
+    CUfunction function = NULL;
+    cuCtxGetCurrent(&context);
+    if (cuLibraryGetModule(&module, library) != 0 ||
+        cuModuleGetFunction(&function, module, own[0]) != 0 || cuCtxDestroy_v2(context) != 0 ||
+        cuCtxCreate_v2(&context, 0, 0) != 0)
+        abort();
+}
+
+static int run(bool loaded)
+{
+    CUlibrary library = NULL;
+    long before = 0, after;
+    start_direct();
+    if (!loaded)
+        CALL(cuLibraryLoadData, &library, &many, NULL, NULL, 0, NULL, NULL, 0);
+    for (int i = 0; i < TIMES; i++) {
+        if (loaded)
+            use_once(i % 2 ? &many : NULL); /* of this program, and built in memory */
+        else
+            use_again(library);
+        if (i == WARM)
+            before = outside();
+    }
+    after = outside();
+    printf("%s\n", after - before < 64 ? "nothing grew" : "it grew");
+    if (is_guarded() && after - before >= 64)
+        fprintf(stderr, "kguard[0]: (from %ld to %ld KB)\n", before, after);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (is_run(argv))
+        return run(strcmp(argv[2], "loaded") == 0);
+    mkdir(argv[1], 0700);
+    setenv("KGFAKE_LINKED", MADE_EACH MADE_LAST("all"), 1);
+    again(argv, argv[1], argv[2]);
+    clean(argv[1]);
+    return 0;
+}
