@@ -109,7 +109,8 @@ typedef enum CUjit_option_enum {
     CU_JIT_TARGET_FROM_CUCONTEXT = 8,
     CU_JIT_TARGET = 9,
     CU_JIT_FALLBACK_STRATEGY = 10,
-    CU_JIT_CACHE_MODE = 14
+    CU_JIT_CACHE_MODE = 14,
+    CU_JIT_SPLIT_COMPILE = 34
 } CUjit_option;
 
 typedef enum CUjit_fallback_enum { CU_PREFER_PTX = 0, CU_PREFER_BINARY = 1 } CUjit_fallback;

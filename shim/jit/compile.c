@@ -175,23 +175,68 @@ static bool is_about_input(int result)
     }
 }
 
+/* Threads that a large text is worth: a third of the time on eight, no less on more (H200, driver 580). The
+ * same code comes out, but that what several kernels call (the slow path of a square root) stays a function. */
+#define SPLIT_WORTH ((uint64_t)64 << 10)
+#define SPLIT_MOST 8
+
+static unsigned threads_for(const struct kgi_source *s)
+{
+    uint64_t cpus[128] = {0}; /* this thread may run on */
+    unsigned count = 0;
+
+    if (s->code.size < SPLIT_WORTH ||
+        syscall(SYS_sched_getaffinity, 0, sizeof cpus, cpus) <= 0)
+        return 1;
+    for (size_t i = 0; i < KGI_COUNT(cpus); i++)
+        count += (unsigned)__builtin_popcountll(cpus[i]);
+    return count < SPLIT_MOST ? count : SPLIT_MOST;
+}
+
+/* What a link is made with; the driver writes into the values for as long as the link lasts. */
+struct link_options {
+    CUjit_option ids[KGI_JIT_SETTINGS + 3];
+    void *values[KGI_JIT_SETTINGS + 3];
+    unsigned count;
+};
+
+static void add_option(struct link_options *o, int id, uintptr_t value)
+{
+    o->ids[o->count] = (CUjit_option)id;
+    o->values[o->count] = (void *)value;
+    o->count++;
+}
+
+static void set_options(struct link_options *o, const struct kgi_source *s, unsigned threads,
+                        struct kgi_compiled *out)
+{
+    o->count = 0;
+    add_option(o, CU_JIT_ERROR_LOG_BUFFER, (uintptr_t)out->log);
+    add_option(o, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, sizeof out->log);
+    for (unsigned i = 0; i < s->settings.count; i++)
+        add_option(o, s->settings.id[i], s->settings.value[i]);
+    if (threads > 1)
+        add_option(o, CU_JIT_SPLIT_COMPILE, threads);
+}
+
 void kgi_compile_by_driver(const struct kgi_source *s, struct kgi_compiled *out)
 {
     struct kgi_bytes input = kgi_source_alone(s);
-    CUjit_option ids[KGI_JIT_SETTINGS + 2] = {CU_JIT_ERROR_LOG_BUFFER,
-                                              CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
-    void *values[KGI_JIT_SETTINGS + 2] = {out->log, (void *)(uintptr_t)sizeof out->log};
     struct linker l = {NULL, NULL, NULL, NULL};
+    struct link_options options;
+    unsigned threads = threads_for(s);
     CUlinkState state = NULL;
     int64_t start = now_ms();
 
     out->result = CUDA_ERROR_UNKNOWN;
-    for (unsigned i = 0; i < s->settings.count; i++) {
-        ids[i + 2] = (CUjit_option)s->settings.id[i];
-        values[i + 2] = (void *)(uintptr_t)s->settings.value[i];
+    if (input.at && find_linker(&l)) {
+        set_options(&options, s, threads, out);
+        out->result = (int)l.create(options.count, options.ids, options.values, &state);
+        if (out->result == CUDA_ERROR_INVALID_VALUE && threads > 1) { /* a driver before CUDA 13 */
+            set_options(&options, s, 1, out);
+            out->result = (int)l.create(options.count, options.ids, options.values, &state);
+        }
     }
-    if (input.at && find_linker(&l))
-        out->result = (int)l.create(s->settings.count + 2, ids, values, &state);
     if (!out->result) {
         out->result = (int)link_one(&l, state, s, input, out);
         l.destroy(state);
