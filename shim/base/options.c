@@ -37,8 +37,8 @@
         "1: CUDA's own error texts name the kernel and library that a report was about",           \
         o->error_text = choice == 1)                                                               \
     ROW("KGUARD_JIT", "off|auto|force", "off",                                                     \
-        "auto: PTX is compiled once and kept; force: also where there is code for the GPU, in "    \
-        "the libraries that KGUARD_JIT_ONLY names",                                                \
+        "auto: PTX is compiled once and kept, in a large image the kernels that are asked for; "   \
+        "force: also where there is code for the GPU, in the libraries that KGUARD_JIT_ONLY names", \
         o->jit = (enum kgi_jit)choice)                                                             \
     ROW("KGUARD_JIT_ONLY", "GLOBS", "",                                                            \
         "only libraries whose path or file name matches one of these, separated by colons",        \
