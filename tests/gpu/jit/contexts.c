@@ -6,6 +6,7 @@
  *   globals   variables and modules of a library, lists of kernels
  *   options   a caller's JIT options
  *   kernels   of a large module, one by one: from threads, in three contexts, by modules, again and again
+ *   capture   a kernel's first use while a stream is captured, which forbids what might wait for the device
  *   registers those of every kernel of a library: what the ptxas options stored with it made of them
  *   forced    as contexts, of a fatbin that holds code for the GPU
  */
@@ -375,6 +376,51 @@ static void kernels(void)
     printf("reload: sum %08x, failed %u\n", sum, failed);
 }
 
+/* ---- capture ---- */
+
+static void capture(void)
+{
+    static const char *const names[] = {"filler_1", "k_constant", "filler_2"};
+    CUlibrary library;
+    CUmodule module;
+    CUdeviceptr out, in;
+    int n = 32, host[32];
+    void *arguments[] = {&out, &in, &n};
+    cuMemAlloc(&out, sizeof host);
+    cuMemAlloc(&in, sizeof host);
+    cuMemsetD32(in, 0x3f000000, 32);
+    SAY(cuLibraryLoadData, &library, fatbin, NULL, NULL, 0, NULL, NULL, 0);
+    for (int i = 0; i < 3; i++) {
+        CUstream stream;
+        CUgraph graph = NULL;
+        CUgraphExec exec = NULL;
+        CUkernel kernel = NULL;
+        CUfunction function = NULL;
+        unsigned sum = 0;
+        cuMemsetD32(out, 0, 32);
+        cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING);
+        SAY(cuStreamBeginCapture, stream, CU_STREAM_CAPTURE_MODE_GLOBAL);
+        if (i < 2) {
+            SAY(cuLibraryGetKernel, &kernel, library, names[i]);
+            SAY(cuKernelGetFunction, &function, kernel);
+        } else {
+            SAY(cuLibraryGetModule, &module, library);
+            SAY(cuModuleGetFunction, &function, module, names[i]);
+        }
+        SAY(cuLaunchKernel, function, 1, 1, 1, 8, 1, 1, 0, stream, arguments, NULL);
+        SAY(cuStreamEndCapture, stream, &graph);
+        if (graph && SAY(cuGraphInstantiate, &exec, graph, 0) == 0)
+            SAY(cuGraphLaunch, exec, stream);
+        SAY(cuStreamSynchronize, stream);
+        cuMemcpyDtoH(host, out, sizeof host);
+        for (int k = 0; k < 8; k++)
+            sum = sum * 31 + (unsigned)host[k];
+        printf("%s: %08x\n", names[i], sum);
+        cuStreamDestroy(stream);
+    }
+    SAY(cuLibraryUnload, library);
+}
+
 /* ---- registers ---- */
 
 static void registers(void)
@@ -416,6 +462,8 @@ int main(int argc, char **argv)
         options();
     if (strcmp(argv[1], "kernels") == 0)
         kernels();
+    if (strcmp(argv[1], "capture") == 0)
+        capture();
     if (strcmp(argv[1], "registers") == 0)
         registers();
     return argc < 4;

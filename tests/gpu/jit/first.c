@@ -1,6 +1,7 @@
 /*
  * How long the first kernel of an image takes: first library|module FILE KERNEL [KERNEL...]. A KERNEL with an @
- * before it, one of a real library, is made ready and not launched: who knows what it wants.
+ * before it, one of a real library, is made ready and not launched: who knows what it wants; with an = its
+ * attributes are printed too.
  * The image lies in memory and stays there, as a runtime tells the driver (library option 1). Prints the
  * milliseconds of each step on stderr, and what the kernels computed on stdout.
  */
@@ -74,7 +75,7 @@ int main(int argc, char **argv)
     }
     double loaded = now();
     for (int k = 3; k < argc; k++) {
-        const char *name = argv[k] + (argv[k][0] == '@');
+        const char *name = argv[k] + (argv[k][0] == '@' || argv[k][0] == '=');
         CUkernel kernel;
         CUfunction function;
         int n = 32;
@@ -88,6 +89,11 @@ int main(int argc, char **argv)
         }
         double b = now();
         get += b - a;
+        for (int i = 0; i < 5 && argv[k][0] == '='; i++) {
+            int value = -1;
+            DO(cuFuncGetAttribute(&value, (CUfunction_attribute)i, function));
+            printf("attribute %d: %d\n", i, value);
+        }
         if (name != argv[k])
             continue;
         DO(cuLaunchKernel(function, 1, 1, 1, 32, 1, 1, 0, 0, arguments, NULL));
