@@ -59,6 +59,7 @@ $(OBJDIR)/libkguard.map: shim/doors/doors.def shim/doors/map.c.in | deps
 	@mkdir -p $(@D)
 	$(Q)$(CC) -E -P -x c -Ishim shim/doors/map.c.in | tr ' ' '\n' | sed '/^$$/d' > $@
 
+# Bound lazily: a process without CUDA calls few of its forty imports, and looking up the others costs it 5 us.
 $(OBJDIR)/libkguard.so: $(OBJ) $(OBJDIR)/libkguard.map
 	$(if $(V),,@echo "  LD    $@")
 	$(Q)$(CC) -shared -o $@ $(OBJ) $(SAN_FLAGS) $(LDFLAGS) \
@@ -66,7 +67,6 @@ $(OBJDIR)/libkguard.so: $(OBJ) $(OBJDIR)/libkguard.map
 	    -Wl,-z,relro -Wl,-z,noseparate-code -Wl,-Bsymbolic -Wl,--as-needed -Wl,--exclude-libs,ALL -Wl,-soname,libkguard.so \
 	    -nostdlib $(WRAP) $(STATIC_LIBS) $(SAN_LIBS) -lgcc -lc
 
-# Bound lazily: a process without CUDA calls two of its forty imports, and looking up the others costs it 5 us.
 # Walks of loaded objects, libunwind's too, go through shim/base/walk.c.
 WRAP = -Wl,--wrap=dl_iterate_phdr
 # Static, PIC archives; each is decided by the gates in tests/gates.
