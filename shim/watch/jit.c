@@ -555,10 +555,11 @@ static void first_use(struct kgi_jitted *j)
 static void pay(struct kgi_jitted *j)
 {
     struct kgi_part *p = kgi_pages_get(sizeof *p);
+    struct kgi_whose whose = whose_of(j);
     struct kgi_host host;
 
     if (p && kgi_jit_current(&host, &p->ordinal) && atomic_exchange(&j->owed, false)) {
-        kgi_tell_note(&(struct kgi_whose){.library = j->library, .built_by = j->built_by},
+        kgi_tell_note(&whose,
                       "compiled for the next process: in this one the driver's code is in use");
         obtain(j, p, &host);
         kgi_part_free(p);

@@ -1,7 +1,8 @@
 /*
  * The parts of KGUARD_JIT: what the doors call is in watch.h; here is what jit.c, which keeps the
  * libraries, shares with jit_part.c, which gets an image its code, with jit_kernel.c, where kernels
- * get theirs one by one, with jit_module.c, whose modules those are in, with jit_tell.c, which says so, and with jit_old.c, where CUDA 11 registers.
+ * get theirs one by one, with jit_module.c, which answers for the modules those are in, with
+ * jit_tell.c, which says so, and with jit_old.c, where CUDA 11 registers.
  */
 #ifndef KGI_WATCH_JIT_H
 #define KGI_WATCH_JIT_H
@@ -156,7 +157,6 @@ void kgi_kernels_end(struct kgi_kernels *k);
 /* Of the program's handle: who owns it, if its module stands for others, else NULL; and the library beside it
  * that this kernel is in, whose module is not the one that the program knows or would be given; NULL where
  * there is none. */
-struct kgi_jitted;
 const struct kgi_jitted *kgi_jit_hollow(CUlibrary library);
 CUlibrary kgi_jit_beside(CUlibrary library, const char *kernel);
 /* The library is about to be unloaded, and its modules with it; the driver did not let go of it, and they

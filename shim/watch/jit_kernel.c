@@ -8,8 +8,8 @@
  * of its arrays in shared memory (tests/gpu/jit/check.py, kernels/same-code), and since it shares no
  * variable with the others it does not matter that they lie elsewhere.
  *
- * Asked for a variable, a module, a list, or a kernel that is not on its own, the library gets its whole
- * code as before (jit.c), and so it does once a quarter of the text was compiled in pieces: a program that
+ * Asked for a variable, a list, or a kernel that is not on its own, the library gets its whole code as
+ * before (jit.c; for its module see jit_module.c), and so it does once a quarter of the text was compiled in pieces: a program that
  * goes on to use everything has then waited a quarter longer at most, once.
  */
 #include "jit.h"

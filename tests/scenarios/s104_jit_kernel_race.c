@@ -38,15 +38,15 @@ static void *ask(void *good)
     return NULL;
 }
 
-static void race(void)
+/* Threads that each ask something of one library after another, each loaded and unloaded here. */
+static void storm(void *(*each)(void *), int loads, int asked_of_each)
 {
     pthread_t threads[THREADS];
     int good[THREADS] = {0}, all = 0;
-    cuCtxGetCurrent(&context);
     pthread_barrier_init(&barrier, NULL, THREADS + 1);
     for (int i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, ask, &good[i]);
-    for (int i = 0; i < TIMES; i++) {
+        pthread_create(&threads[i], NULL, each, &good[i]);
+    for (int i = 0; i < loads; i++) {
         cuLibraryLoadData(&library, &many, NULL, NULL, 0, NULL, NULL, 0);
         pthread_barrier_wait(&barrier);
         pthread_barrier_wait(&barrier);
@@ -56,7 +56,13 @@ static void race(void)
         pthread_join(threads[i], NULL);
         all += good[i];
     }
-    printf("%d of %d\n", all, THREADS * TIMES);
+    printf("%d of %d\n", all, THREADS * loads * asked_of_each);
+}
+
+static void race(void)
+{
+    cuCtxGetCurrent(&context);
+    storm(ask, TIMES, 1);
 }
 
 static void *ask_once(void *unused)
@@ -151,22 +157,7 @@ static void *ask_anything(void *good)
 
 static void mix(void)
 {
-    pthread_t threads[THREADS];
-    int good[THREADS] = {0}, all = 0;
-    pthread_barrier_init(&barrier, NULL, THREADS + 1);
-    for (int i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, ask_anything, &good[i]);
-    for (int i = 0; i < LOADS; i++) {
-        cuLibraryLoadData(&library, &many, NULL, NULL, 0, NULL, NULL, 0);
-        pthread_barrier_wait(&barrier);
-        pthread_barrier_wait(&barrier);
-        cuLibraryUnload(library);
-    }
-    for (int i = 0; i < THREADS; i++) {
-        pthread_join(threads[i], NULL);
-        all += good[i];
-    }
-    printf("%d of %d\n", all, THREADS * LOADS * ASKS);
+    storm(ask_anything, LOADS, ASKS);
 }
 
 static int run(const char *what)
