@@ -193,22 +193,23 @@ static size_t probe(uintptr_t from, size_t want)
     return have;
 }
 
-/* The same for many pages by one call each 4 MiB, where the kernel can: an image of
- * a megabyte that the program has just filled costs microseconds, not a system call a page. */
+/* The same for many pages by one call each 4 MiB, where the kernel can, and towards the end of what can be
+ * read by ever shorter ones: an image of a megabyte that the program has just filled, or a text whose length
+ * nobody says, costs microseconds, not a system call a page. */
 static size_t probe_many(uintptr_t from, size_t want)
 {
-    const size_t step = (size_t)4 << 20;
-    size_t have = 0;
+    size_t step = (size_t)4 << 20, have = 0;
 
-    while (have < want) {
+    while (have < want && step >= PAGE) {
         uintptr_t page = (from + have) & ~(uintptr_t)(PAGE - 1);
         size_t part = want - have < step ? want - have : step;
 
-        if (populate(page, from + have + part - page) != 0)
-            return have + probe(from + have, want - have);
-        have += part;
+        if (populate(page, from + have + part - page) == 0)
+            have += part;
+        else
+            step /= 2;
     }
-    return have;
+    return have + probe(from + have, want - have);
 }
 
 struct segment {

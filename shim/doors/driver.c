@@ -236,7 +236,7 @@ static KGI_SLOW void loaded(const char *api, int result, const void *caller, con
     struct kgi_kernel kernel = {0};
     int saved = errno;
 
-    if (!result)
+    if (!result && !ours)
         kgi_jit_module_met((CUmodule)(uintptr_t)handle);
     if (met)
         kernel.image = met;
@@ -378,6 +378,7 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
      COMING(image, file))
 #define COMING(image, file) (met = coming(image, file, FROM), false)
 #define GOES(handle) (met = image_behind(handle), false)
+#define WENT(module) (GOES(module) || (JIT_ON && kgi_jit_module_unload(&jitted, module, &result)))
 #define LEAVES(library) (jitted = JIT_ON ? kgi_jit_unload(library) : NULL, GOES(library))
 
 /* How much of a library's code is wanted; the library that has it. */
@@ -454,13 +455,14 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
             (CUresult(*) parameters)kgi_driver_original(KGI_D_##symbol);                           \
         struct kgi_image *met __attribute__((unused)) = NULL;                                      \
         struct kgi_jitted *jitted = NULL;                                                          \
-        CUresult result;                                                                           \
+        CUresult result = CUDA_SUCCESS;                                                            \
         bool ours;                                                                                 \
                                                                                                    \
         if (KGI_UNLIKELY(!original))                                                               \
             return CUDA_ERROR_NOT_INITIALIZED;                                                     \
         ours = other;                                                                              \
-        result = ours ? CUDA_SUCCESS : original arguments;                                         \
+        if (!ours)                                                                                 \
+            result = original arguments;                                                           \
         after;                                                                                     \
         if (KGI_UNLIKELY(jitted != NULL))                                                          \
             kgi_jit_done(jitted, result);                                                          \

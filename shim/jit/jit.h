@@ -51,8 +51,11 @@ struct kgi_bytes kgi_fatbin_with(struct kgi_bytes fatbin, const struct kgi_cubin
 /* A fatbin of this one entry of its image; a PTX text is what it is. From kgi_pages_get. */
 struct kgi_bytes kgi_source_alone(const struct kgi_source *source);
 
+/* The image was copied: the source is that of the copy now. */
+void kgi_source_move(struct kgi_source *source, const uint8_t *copy);
+
 /*
- * One kernel of a fatbin's PTX as a source of its own (kgi_ptx_alone): far less to compile, and the same
+ * One kernel of an image's PTX as a source of its own (kgi_ptx_alone): far less to compile, and the same
  * code comes out. Its key is made of the whole's and the kernel's name, so that it is looked for without
  * the text. *out owns its image, which is to be put back. 0 or what kgi_ptx_alone says; -ENOMEM; -ESTALE
  * where the whole is no longer what its key was made of.

@@ -249,6 +249,21 @@ struct kgi_bytes kgi_source_text(const struct kgi_code *code, void **scratch)
     return (struct kgi_bytes){*scratch, code->size};
 }
 
+static struct kgi_bytes moved(struct kgi_bytes part, const uint8_t *from, const uint8_t *to)
+{
+    return part.size ? (struct kgi_bytes){to + (part.at - from), part.size} : part;
+}
+
+void kgi_source_move(struct kgi_source *s, const uint8_t *to)
+{
+    const uint8_t *from = s->image.at;
+
+    s->code.payload = moved(s->code.payload, from, to);
+    s->code.options = moved(s->code.options, from, to);
+    s->code.name = moved(s->code.name, from, to);
+    s->image.at = to;
+}
+
 /* The whole's entry with this text in the place of its payload. */
 static struct kgi_bytes entry_with(const struct kgi_source *whole, struct kgi_bytes text)
 {
@@ -266,6 +281,20 @@ static struct kgi_bytes entry_with(const struct kgi_source *whole, struct kgi_by
     put(entry, 0x38, 0, 8);
     memcpy(entry + head, text.at, text.size);
     return (struct kgi_bytes){out, FATBIN_HEADER + head + padded};
+}
+
+/* An image as the whole's is: of a text, this text, which ends in a NUL as a program's does. */
+static struct kgi_bytes image_with(const struct kgi_source *whole, struct kgi_bytes text)
+{
+    uint8_t *out;
+
+    if (kgi_image_form(whole->image) != KGI_FORM_PTX)
+        return entry_with(whole, text);
+    out = kgi_pages_get(text.size + 1);
+    if (!out)
+        return (struct kgi_bytes){NULL, 0};
+    memcpy(out, text.at, text.size);
+    return (struct kgi_bytes){out, text.size + 1};
 }
 
 /* Whether the key is still that of what lies there. It was made at the load, and what is compiled now is kept
@@ -291,7 +320,7 @@ int kgi_source_kernel(const struct kgi_source *whole, const char *kernel, struct
     *out = *whole;
     out->image = (struct kgi_bytes){NULL, 0};
     if (!result)
-        out->image = entry_with(whole, (struct kgi_bytes){alone, size});
+        out->image = image_with(whole, (struct kgi_bytes){alone, size});
     if (!result && (!out->image.at ||
                     kgi_image_codes(out->image, &out->code, 1, &count, NULL) || count != 1))
         result = -ENOMEM;

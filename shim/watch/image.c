@@ -202,20 +202,22 @@ struct kgi_image *kgi_image_file(const char *path)
  * fatbin says so in its first bytes; the end of an ELF or a text has to be looked for. */
 static struct kgi_bytes image_bytes(const void *data)
 {
-    struct kgi_bytes b = {data, kgi_mapped(data, 4096)};
+    const uint8_t *start = data;
+    size_t want = 4096, mapped = kgi_mapped(data, want), seen = 0;
+    enum kgi_image_form form = kgi_image_form((struct kgi_bytes){start, mapped});
     uint64_t size;
 
-    if (kgi_image_form(b) == KGI_FORM_FATBIN && KGI_GET(b, 8, &size)) {
-        b.size = kgi_mapped(data, size > SIZE_MAX - 16 ? SIZE_MAX : size + 16);
-        return b;
-    }
-    for (size_t want = 4096;; want *= 4) {
-        size_t mapped = kgi_mapped(data, want), extent;
-
-        extent = kgi_image_extent((struct kgi_bytes){data, mapped});
-        b.size = extent;
-        if (extent < mapped || mapped < want || want > SIZE_MAX / 8)
-            return b;
+    if (form == KGI_FORM_FATBIN && KGI_GET(((struct kgi_bytes){start, mapped}), 8, &size))
+        return (struct kgi_bytes){start, kgi_mapped(data, size > SIZE_MAX - 16 ? SIZE_MAX : size + 16)};
+    for (;;) {
+        if (form == KGI_FORM_PTX) /* looked through once: it may be long */
+            seen += strnlen((const char *)start + seen, mapped - seen);
+        else
+            seen = kgi_image_extent((struct kgi_bytes){start, mapped});
+        if (seen < mapped || mapped < want || want > SIZE_MAX / 4)
+            return (struct kgi_bytes){start, seen};
+        want *= 2;
+        mapped += kgi_mapped(start + mapped, want - mapped);
     }
 }
 

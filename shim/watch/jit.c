@@ -53,13 +53,15 @@ struct kgi_jitted {
     bool ours;               /* what answers is an image of ours */
     bool empty;              /* behind the handle is no code, only a promise of it: */
     bool hollow;             /* an image without kernels, whose module the program may have */
-    bool copied;
-    struct kgi_bytes original; /* lies in a loaded object, or is a copy */
+    size_t copied;             /* bytes of memory, where original is a copy; */
+    struct kgi_bytes original; /* else it lies in a loaded object */
     struct kgi_bytes given;    /* a fatbin made for GPUs that differ; else empty */
     struct kgi_jit_settings settings;
     const char *library;
     const char *built_by;
     struct kgi_kernels kernels;
+    CUmodule module;       /* the program loaded a module, and knows this, not the handle; */
+    struct kgi_part stand; /* it is of this image, where that came from the cache */
     size_t part_count, part_room;
     struct kgi_part parts[]; /* one for each kind of GPU */
 };
@@ -95,47 +97,6 @@ bool kgi_jit_is_about_image(int result)
     return result != 500 && kgi_failure_family(result);
 }
 
-/* ---- modules: at once
- * --------------------------------------------------------------------------------------- */
-
-bool kgi_jit_module(CUmodule *module, const void *image, const char *file, unsigned count,
-                    CUjit_option *options, void **values, const void *caller)
-{
-    struct kgi_part *p = kgi_pages_get(sizeof *p);
-    struct kgi_jit_settings settings;
-    struct kgi_host host;
-    struct kgi_given g;
-    int saved = errno, result;
-    bool done = false;
-
-    if (p && module && kgi_jit_current(&host, &p->ordinal) &&
-        kgi_jit_settings(options, values, count, &settings) &&
-        kgi_given_look(&g, image, file, caller)) {
-        kgi_given_force(&g, &host);
-        /* A wrapper is refused here (200, recorded): only libraries are loaded from one. */
-        if ((file || g.bytes.at == image) && kgi_given_source(&g, &host, &settings, &p->source)) {
-            if ((done = kgi_part_find(p, &host)))
-                kgi_tell_hit(&g.whose, p, &host);
-            else if (kgi_given_worth(&g, &p->source))
-                done = kgi_part_obtain(p, &g.whose, &host);
-        }
-        if (done) {
-            result = (int)kgi_jit_driver.ModuleLoadDataEx(module, kgi_part_image(p).at, count,
-                                                          options, values);
-            done = !result;
-            if (kgi_jit_is_about_image(result)) {
-                kgi_part_refuse(p, &host, "the driver did not take it");
-                kgi_tell_refused(&g.whose, result, &host);
-            }
-        }
-        kgi_part_free(p);
-        kgi_given_end(&g);
-    }
-    kgi_pages_put(p, sizeof *p);
-    errno = saved;
-    return done;
-}
-
 /* ---- libraries: a hit at the load
  * ----------------------------------------------------------------------------- */
 
@@ -153,10 +114,11 @@ static void free_record(struct kgi_jitted *j)
 {
     for (size_t i = 0; i < j->part_count; i++)
         kgi_part_free(&j->parts[i]);
+    kgi_part_free(&j->stand);
     kgi_kernels_end(&j->kernels);
     kgi_pages_put((void *)(uintptr_t)j->given.at, j->given.size);
     if (j->copied)
-        kgi_pages_put((void *)(uintptr_t)j->original.at, j->original.size + 1);
+        kgi_pages_put((void *)(uintptr_t)j->original.at, j->copied);
     kgi_pages_put(j, record_size(j->part_room));
 }
 
@@ -166,17 +128,15 @@ static bool keep_original(struct kgi_jitted *j, struct kgi_given *g)
     uint8_t *copy;
 
     j->original = g->bytes;
-    j->copied = g->read;
-    g->read = false;
-    if (g->lasting || j->copied)
+    j->copied = g->read ? g->bytes.size + 1 : 0; /* a text ends in a NUL */
+    if (g->lasting || g->read) {
+        g->read = false;
         return true;
-    copy = kgi_pages_get(g->bytes.size + 1); /* a text ends in a NUL */
-    if (!copy)
-        return false;
-    memcpy(copy, g->bytes.at, g->bytes.size);
-    j->original.at = copy;
-    j->copied = true;
-    return true;
+    }
+    copy = kgi_pages_get_huge(g->bytes.size + 1, &j->copied);
+    if (copy)
+        j->original.at = memcpy(copy, g->bytes.at, g->bytes.size);
+    return copy != NULL;
 }
 
 static struct kgi_jitted *new_record(struct kgi_given *g,
@@ -381,6 +341,11 @@ static void lead_second(CUlibrary second, void *to)
     kgi_map_set(&by_second, (uintptr_t)second, (uintptr_t)to);
 }
 
+static struct kgi_jitted *record_of(CUlibrary library)
+{
+    return (struct kgi_jitted *)(uintptr_t)kgi_map_get(&by_library, (uintptr_t)library);
+}
+
 /* Where its handles lead: to it, or nowhere. */
 static void lead(const struct kgi_jitted *j, struct kgi_jitted *to)
 {
@@ -417,6 +382,7 @@ void kgi_jit_done(struct kgi_jitted *j, CUresult result)
     if (loads && !result) {
         j->handle = *j->slot;
         j->slot = NULL;
+        kgi_jit_module_met((CUmodule)(uintptr_t)j->handle);
         lead(j, j);
     } else if (!loads && result) {
         lead(j, j); /* the driver still has it, and with it our memory */
@@ -431,13 +397,147 @@ void kgi_jit_done(struct kgi_jitted *j, CUresult result)
     errno = saved;
 }
 
+/* ---- modules
+ * --------------------------------------------------------------------------------------- */
+
+/*
+ * A module is there when its load returns, or the driver has said what is wrong with its PTX: all of it is
+ * compiled in that call. But a large one takes its time even when it is in the cache, to be read and to be
+ * loaded, while most programs want few of its kernels. So the process that compiles it compiles the first
+ * that are asked for by themselves as well. In the next one, and here already, a library without kernels is
+ * loaded in its place: the program gets the module of that, which others answer for as they do for a
+ * library's (jit_module.c). What is missing then is found in the whole, which is in the cache.
+ */
+static bool can_stand(const struct kgi_source *source, unsigned option_count)
+{
+    struct kgi_host host;
+    int ordinal;
+
+    return !option_count && !source->too_new && kgi_jit_driver.LibraryLoadData &&
+           kgi_jit_driver.LibraryUnload && kgi_jit_driver.LibraryGetModule && !kgi_jit_host_at(1, &host, &ordinal);
+}
+
+static bool load_hollow(struct kgi_jitted *j, CUmodule *module, struct kgi_bytes image)
+{
+    CUlibraryOption option = CU_LIBRARY_BINARY_IS_PRESERVED;
+    void *value = (void *)(uintptr_t)1;
+
+    if (!image.at ||
+        kgi_jit_driver.LibraryLoadData(&j->handle, image.at, NULL, NULL, 0, &option, &value, 1))
+        return false;
+    if (!kgi_jit_driver.LibraryGetModule(module, j->handle))
+        return true;
+    kgi_jit_driver.LibraryUnload(j->handle);
+    return false;
+}
+
+/* stand: the image from the cache, which becomes the record's; NULL where the whole was compiled just now. */
+static bool stand_for_module(CUmodule *module, const struct kgi_given *given,
+                             const struct kgi_source *source, struct kgi_part *stand,
+                             const struct kgi_host *host)
+{
+    struct kgi_given copied = *given;
+    struct kgi_source moved = *source;
+    struct kgi_jitted *j;
+
+    copied.read = copied.lasting = false; /* a module outlives what it was made of */
+    j = new_record(&copied, &source->settings);
+    if (!j)
+        return false;
+    kgi_source_move(&moved, j->original.at);
+    if (kgi_kernels_besides(&j->kernels, &moved, !stand) &&
+        load_hollow(j, module, stand ? kgi_part_image(stand) : kgi_kernels_hollow(&j->kernels, host))) {
+        if (stand) {
+            j->stand = *stand;
+            *stand = (struct kgi_part){.ordinal = -1};
+        }
+        j->empty = j->hollow = true;
+        lead(j, j);
+        kgi_jit_module_given(module, j->handle, j->handle);
+        j->module = *module;
+        return true;
+    }
+    free_record(j);
+    return false;
+}
+
+/* One whose kernels an earlier process kept by themselves. */
+static bool load_marked(CUmodule *module, const struct kgi_given *g, const struct kgi_source *source,
+                        const struct kgi_host *host)
+{
+    struct kgi_part *stand = kgi_pages_get(sizeof *stand);
+    bool done = stand && kgi_kernels_marked(source, host, stand) &&
+                stand_for_module(module, g, source, stand, host);
+
+    if (stand)
+        kgi_part_free(stand);
+    kgi_pages_put(stand, sizeof *stand);
+    return done;
+}
+
+/* All of it, from the cache or compiled now. */
+static bool load_whole(CUmodule *module, struct kgi_part *p, const struct kgi_given *g,
+                       const struct kgi_host *host, unsigned count, CUjit_option *options, void **values)
+{
+    int result;
+
+    if (kgi_part_find(p, host))
+        kgi_tell_hit(&g->whose, p, host);
+    else if (!kgi_given_worth(g, &p->source) || !kgi_part_obtain(p, &g->whose, host))
+        return false;
+    if (p->kept && can_stand(&p->source, count) &&
+        stand_for_module(module, g, &p->source, NULL, host))
+        return true;
+    result = (int)kgi_jit_driver.ModuleLoadDataEx(module, kgi_part_image(p).at, count, options, values);
+    if (kgi_jit_is_about_image(result)) {
+        kgi_part_refuse(p, host, "the driver did not take it");
+        kgi_tell_refused(&g->whose, result, host);
+    }
+    if (!result)
+        kgi_jit_module_met(*module);
+    return !result;
+}
+
+bool kgi_jit_module(CUmodule *module, const void *image, const char *file, unsigned count,
+                    CUjit_option *options, void **values, const void *caller)
+{
+    struct kgi_part *p = kgi_pages_get(sizeof *p);
+    struct kgi_jit_settings settings;
+    struct kgi_host host;
+    struct kgi_given g;
+    int saved = errno;
+    bool done = false;
+
+    if (p && module && kgi_jit_current(&host, &p->ordinal) &&
+        kgi_jit_settings(options, values, count, &settings) &&
+        kgi_given_look(&g, image, file, caller)) {
+        kgi_given_force(&g, &host);
+        /* A wrapper is refused here (200, recorded): only libraries are loaded from one. */
+        if ((file || g.bytes.at == image) && kgi_given_source(&g, &host, &settings, &p->source))
+            done = (can_stand(&p->source, count) && load_marked(module, &g, &p->source, &host)) ||
+                   load_whole(module, p, &g, &host, count, options, values);
+        kgi_part_free(p);
+        kgi_given_end(&g);
+    }
+    kgi_pages_put(p, sizeof *p);
+    errno = saved;
+    return done;
+}
+
+bool kgi_jit_module_unload(struct kgi_jitted **out, CUmodule module, CUresult *result)
+{
+    CUlibrary library = kgi_jit_module_library(module);
+    struct kgi_jitted *j = library ? record_of(library) : NULL;
+
+    if (!j || j->module != module)
+        return false;
+    *out = kgi_jit_unload(library);
+    *result = kgi_jit_driver.LibraryUnload(library);
+    return true;
+}
+
 /* ---- libraries: the first use
  * ------------------------------------------------------------------------------------ */
-
-static struct kgi_jitted *record_of(CUlibrary library)
-{
-    return (struct kgi_jitted *)(uintptr_t)kgi_map_get(&by_library, (uintptr_t)library);
-}
 
 /* Once more what the caller asked of the compiler, which may still have to work, for a GPU of another kind;
  * where its answers go is the first load's matter. */
@@ -454,14 +554,15 @@ static unsigned settings_again(const struct kgi_jit_settings *s, CUjit_option *i
  * when that goes. */
 static void adopt(struct kgi_jitted *j, CUlibrary library, bool ours)
 {
+    const void *known = j->module ? (const void *)j->module : (const void *)j->handle;
     struct kgi_kernel kernel;
 
     kgi_lock(&lock);
     lead_second(library, j);
     kgi_unlock(&lock);
-    if (!kgi_handle_get(j->handle, &kernel))
+    if (!kgi_handle_get(known, &kernel))
         return;
-    kgi_handle_set(library, kernel.image, kernel.name, j->handle);
+    kgi_handle_set(library, kernel.image, kernel.name, known);
     if (!ours) /* now it is the driver that compiles */
         kgi_module(kernel.image, false);
 }

@@ -97,7 +97,8 @@ bool kgi_given_worth(const struct kgi_given *g, const struct kgi_source *s);
 struct kgi_part {
     struct kgi_source source;
     struct kgi_cache_hit hit; /* from the cache, */
-    struct kgi_compiled made; /* or compiled here */
+    struct kgi_compiled made; /* or compiled here, */
+    bool kept;                /* and put into the cache */
     int ordinal;
 };
 
@@ -108,7 +109,10 @@ void kgi_part_free(struct kgi_part *p);
 bool kgi_part_find(struct kgi_part *p, const struct kgi_host *host);
 bool kgi_part_obtain(struct kgi_part *p, const struct kgi_whose *w, const struct kgi_host *host);
 /* The same for what is ours alone, by the driver's JIT where a context is current; nothing is said or counted. */
+bool kgi_part_known(struct kgi_part *p, const struct kgi_host *host);
 bool kgi_part_quietly(struct kgi_part *p, const struct kgi_host *host);
+/* An image of this driver's JIT is kept under another key as well. */
+void kgi_part_keep(const struct kgi_cache_key *key, struct kgi_bytes image, const struct kgi_host *host);
 /* The driver did not take it: it is put aside in the cache. */
 void kgi_part_refuse(struct kgi_part *p, const struct kgi_host *host, const char *what);
 
@@ -126,11 +130,16 @@ struct kgi_kernels {
     bool possible;
     struct kgi_source whole;
     uint64_t left; /* bytes of its text that may still be compiled so */
+    bool marks;    /* the first that is leaves a mark: of a module */
     struct kgi_alone *_Atomic first;
 };
 
 /* Whether that is worth its while for this source, whose bytes must stay. */
 bool kgi_kernels_begin(struct kgi_kernels *k, const struct kgi_source *whole);
+/* The same for a module, all of which is compiled first: in this process, or in an earlier one that left a mark
+ * beside its kernels. Then *out is the image that stands for it, the caller's to free. */
+bool kgi_kernels_besides(struct kgi_kernels *k, const struct kgi_source *whole, bool compiled);
+bool kgi_kernels_marked(const struct kgi_source *whole, const struct kgi_host *host, struct kgi_part *out);
 /* An image without kernels that may stand for the whole until something is asked of it; empty where there is
  * none, since no context is current to compile it in. Lasts for ever. */
 struct kgi_bytes kgi_kernels_hollow(const struct kgi_kernels *k, const struct kgi_host *host);
@@ -159,6 +168,8 @@ void kgi_kernels_end(struct kgi_kernels *k);
  * there is none. */
 const struct kgi_jitted *kgi_jit_hollow(CUlibrary library);
 CUlibrary kgi_jit_beside(CUlibrary library, const char *kernel);
+/* The library whose module this is, if others answer for it, else NULL. */
+CUlibrary kgi_jit_module_library(CUmodule module);
 /* The library is about to be unloaded, and its modules with it; the driver did not let go of it, and they
  * lead somewhere again; it is gone. */
 void kgi_jit_modules_lead(const struct kgi_jitted *owner, bool somewhere);

@@ -19,6 +19,7 @@
 
 #define WORTH ((uint64_t)64 << 10) /* bytes of PTX: below, the whole takes a tenth of a second */
 #define SHARE 4                    /* of the text may be compiled in pieces: one in so many bytes */
+#define SHARE_BESIDES 16           /* the same where all of it was compiled already */
 
 /* A kernel that was loaded alone. Only added to, by the thread at work; read by all. */
 struct kgi_alone {
@@ -37,6 +38,28 @@ bool kgi_kernels_begin(struct kgi_kernels *k, const struct kgi_source *whole)
     k->whole = *whole;
     k->left = whole->code.size / SHARE;
     return k->possible = true;
+}
+
+/* Whether it has so many kernels that some are within the share. */
+static bool has_small_ones(const struct kgi_source *whole)
+{
+    struct kgi_ptx ptx = {.kernels = 0};
+    void *scratch;
+    struct kgi_bytes text = kgi_source_text(&whole->code, &scratch);
+
+    if (text.at)
+        kgi_ptx_read(text, &ptx);
+    kgi_pages_put(scratch, whole->code.size);
+    return ptx.kernels >= SHARE_BESIDES;
+}
+
+bool kgi_kernels_besides(struct kgi_kernels *k, const struct kgi_source *whole, bool compiled)
+{
+    if (!kgi_kernels_begin(k, whole) || (compiled && !has_small_ones(whole)))
+        return false;
+    k->left = compiled ? whole->code.size / SHARE_BESIDES : 0;
+    k->marks = compiled;
+    return true;
 }
 
 /* ---- what stands for the whole meanwhile
@@ -117,6 +140,25 @@ struct kgi_bytes kgi_kernels_hollow(const struct kgi_kernels *k, const struct kg
     return image;
 }
 
+/* Of a module, the same is kept with it, as the kernel without a name: what says to the next process that all
+ * of it compiled, and that kernels of it are there by themselves. */
+bool kgi_kernels_marked(const struct kgi_source *whole, const struct kgi_host *host, struct kgi_part *out)
+{
+    out->source = *whole;
+    return whole->code.size >= WORTH && !kgi_source_kernel_key(whole, "", &out->source.key) &&
+           kgi_part_known(out, host);
+}
+
+static void mark(struct kgi_kernels *k, const struct kgi_host *host)
+{
+    struct kgi_bytes hollow = kgi_kernels_hollow(k, host);
+    struct kgi_cache_key key;
+
+    if (hollow.at && !kgi_source_kernel_key(&k->whole, "", &key))
+        kgi_part_keep(&key, hollow, host);
+    k->marks = false;
+}
+
 /* ---- kernels
  * ------------------------------------------------------------------------------------------------- */
 
@@ -157,6 +199,8 @@ static bool obtain(struct kgi_kernels *k, struct kgi_part *p, const struct kgi_w
         k->left -= alone.code.size;
         p->source = alone;
         have = kgi_part_obtain(p, w, host);
+        if (have && k->marks)
+            mark(k, host);
         p->source = k->whole; /* the kernel's text goes, its key stays */
         p->source.key = alone.key;
     }

@@ -104,6 +104,13 @@ void kgi_jit_module_met(CUmodule module)
         is_another(module, s);
 }
 
+CUlibrary kgi_jit_module_library(CUmodule module)
+{
+    const struct stand_in *s = stand_in_of(module);
+
+    return s ? s->library : NULL;
+}
+
 void kgi_jit_module_given(CUmodule *module, CUlibrary library, CUlibrary used)
 {
     const struct kgi_jitted *owner = used == library ? kgi_jit_hollow(library) : NULL;
@@ -235,6 +242,8 @@ void kgi_jit_module_of(CUmodule *module, CUfunction function)
         return;
     if (stand_in_of(asked))
         *module = asked;
+    else if (stand_in_of((CUmodule)(uintptr_t)library)) /* a module that the program loaded */
+        *module = (CUmodule)(uintptr_t)library;
     else
         module_of(module, library, &kernel);
     errno = saved;

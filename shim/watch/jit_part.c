@@ -257,6 +257,7 @@ static bool compile(struct kgi_part *p, const struct kgi_whose *w, const struct 
         else if (p->made.failed)
             kgi_cache_put_failure(kgi_cache_default(), &p->source.key, &p->made.by, p->made.log);
     }
+    p->kept = p->made.cubin.at && !stored;
     if (p->made.cubin.at)
         kgi_tell_compiled(w, &p->made, stored, host, p->ordinal);
     else
@@ -296,13 +297,20 @@ bool kgi_part_obtain(struct kgi_part *p, const struct kgi_whose *w, const struct
     return have;
 }
 
+bool kgi_part_known(struct kgi_part *p, const struct kgi_host *host)
+{
+    struct kgi_compiler own = own_compiler(host);
+
+    return !kgi_cache_look(kgi_cache_default(), &p->source.key, host, &own, &p->hit);
+}
+
 bool kgi_part_quietly(struct kgi_part *p, const struct kgi_host *host)
 {
     struct kgi_compiler own = own_compiler(host);
     struct kgi_host current;
     int ordinal;
 
-    if (!kgi_cache_look(kgi_cache_default(), &p->source.key, host, &own, &p->hit))
+    if (kgi_part_known(p, host))
         return true;
     if (!kgi_jit_current(&current, &ordinal))
         return false;
@@ -311,6 +319,13 @@ bool kgi_part_quietly(struct kgi_part *p, const struct kgi_host *host)
     if (p->made.cubin.at)
         kgi_cache_put(kgi_cache_default(), &p->source.key, &own, p->made.cost_ms, p->made.cubin);
     return p->made.cubin.at != NULL;
+}
+
+void kgi_part_keep(const struct kgi_cache_key *key, struct kgi_bytes image, const struct kgi_host *host)
+{
+    struct kgi_compiler own = own_compiler(host);
+
+    kgi_cache_put(kgi_cache_default(), key, &own, 0, image);
 }
 
 /* What was compiled a moment ago lies in the cache as well, as an entry to be refused. */

@@ -251,9 +251,12 @@ void kgi_jit_cannot(const struct kgi_diagnosis *d);
  * loaded in its place: *module is set, the call has succeeded. */
 bool kgi_jit_module(CUmodule *module, const void *image, const char *file, unsigned count,
                     CUjit_option *options, void **values, const void *caller);
-/* The same for a library. *out is set where kgi_jit_done has to be told what came of the load, ours or
- * the original's. */
+/* A module is to be unloaded. True when it is one that others answer for: *result is what came of it, and *out
+ * for kgi_jit_done. */
 struct kgi_jitted;
+bool kgi_jit_module_unload(struct kgi_jitted **out, CUmodule module, CUresult *result);
+/* The same as kgi_jit_module for a library. *out is set where kgi_jit_done has to be told what came of the load, ours or
+ * the original's. */
 bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *image,
                      const char *file, CUjit_option *jit, void **jit_values, unsigned jit_count,
                      CUlibraryOption *options, void **values, unsigned count, const void *caller);

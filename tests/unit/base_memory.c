@@ -153,6 +153,23 @@ static void readable(void **state)
     munmap(p, size);
 }
 
+/* Wherever what can be read ends, and wherever in it one starts. */
+static void every_end(void **state)
+{
+    enum { PAGES = 1100 }; /* more than is asked for at once */
+    size_t size = (size_t)PAGES * PAGE;
+    char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    for (int end = PAGES - 1; end > 0; end -= end > 70 ? 51 : 1) {
+        mprotect(p + (size_t)end * PAGE, PAGE, PROT_NONE);
+        for (size_t from = 0; from < 3 * PAGE; from += 1500)
+            if (from < (size_t)end * PAGE)
+                assert_int_equal(kgi_mapped(p + from, size), (size_t)end * PAGE - from);
+    }
+    munmap(p, size);
+}
+
 /* A loaded object's segment is believed without touching its pages, and no further. */
 static const char large[4 << 20] = {1};
 
@@ -183,7 +200,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces),    cmocka_unit_test(blocks),   cmocka_unit_test(threads),
-        cmocka_unit_test(no_memory), cmocka_unit_test(readable), cmocka_unit_test(in_an_object),
+        cmocka_unit_test(no_memory), cmocka_unit_test(readable), cmocka_unit_test(every_end),
+        cmocka_unit_test(in_an_object),
         cmocka_unit_test(end_of_file),
     };
 

@@ -197,7 +197,7 @@ static void put_back(struct kgi_bytes b)
 struct seen {
     const struct kgi_source *whole;
     struct kgi_bytes text;
-    struct kgi_cache_key keys[16];
+    struct kgi_cache_key keys[24];
     size_t count, alone;
 };
 
@@ -212,7 +212,10 @@ static void check_image(const struct kgi_source *whole, const struct kgi_source 
     struct kgi_code code;
     size_t count = 0;
 
-    assert_int_equal(kgi_fatbin_length(part->image), part->image.size);
+    if (kgi_image_form(whole->image) == KGI_FORM_PTX)
+        assert_int_equal(kgi_image_extent(part->image) + 1, part->image.size);
+    else
+        assert_int_equal(kgi_fatbin_length(part->image), part->image.size);
     assert_int_equal(kgi_image_codes(part->image, &code, 1, &count, NULL), 0);
     assert_int_equal(count, 1);
     assert_int_equal(code.kind, KGI_PTX);
@@ -302,6 +305,8 @@ static void one_kernel(void **state)
         {"tests/gpu/cases/options_maxreg.fatbin", 90, KGI_PLAIN, 1, 1},
         {"tests/gpu/cases/pick_compute_80_compute_90_ab.fatbin", 90, KGI_PLAIN, 1, 1},
         {"tests/scenarios/jit/voxelize.options.fatbin", 120, KGI_ZSTD, 1, 1},
+        {"tests/scenarios/jit/many.compute_80.ptx", 120, KGI_PLAIN, 20, 19},
+        {"tests/gpu/cases/compute_80.ptx", 90, KGI_PLAIN, 1, 1},
     };
 
     (void)state;
@@ -314,6 +319,38 @@ static void one_kernel(void **state)
         kernels_of(&whole, &s);
         if (s.count != rows[i].kernels || s.alone != rows[i].alone)
             fail_msg("%s: %zu, %zu alone", rows[i].path, s.count, s.alone);
+    }
+}
+
+/* What a source says of a copy of its image is what it would say had it been made of that. */
+static void of_a_copy(void **state)
+{
+    static const char *const paths[] = {"tests/scenarios/jit/voxelize.options.fatbin",
+                                        "tests/gpu/cases/compute_80.ptx",
+                                        "tests/gpu/cases/pick_compute_80_compute_90_ab.fatbin"};
+    struct kgi_jit_settings none = {.count = 0};
+    struct kgi_host host = host_of(120);
+
+    (void)state;
+    for (size_t i = 0; i < KGI_COUNT(paths); i++) {
+        struct kgi_source s, wanted;
+        struct kgi_verdict verdict;
+        struct kgi_bytes copy;
+
+        assert_int_equal(source(paths[i], 120, &s), 0);
+        copy = (struct kgi_bytes){malloc(s.image.size + 1), s.image.size};
+        memcpy((void *)(uintptr_t)copy.at, s.image.at, s.image.size + 1);
+        assert_int_equal(kgi_source_of(copy, &host, &none, &wanted, &verdict), 0);
+        kgi_source_move(&s, copy.at);
+        assert_ptr_equal(s.image.at, wanted.image.at);
+        assert_int_equal(s.image.size, wanted.image.size);
+        assert_ptr_equal(s.code.payload.at, wanted.code.payload.at);
+        assert_int_equal(s.code.options.size, wanted.code.options.size);
+        assert_int_equal(s.code.name.size, wanted.code.name.size);
+        assert_true(!s.code.options.size || s.code.options.at == wanted.code.options.at);
+        assert_true(!s.code.name.size || s.code.name.at == wanted.code.name.at);
+        assert_true(same_key(&s.key, &wanted.key));
+        free((void *)(uintptr_t)copy.at);
     }
 }
 
@@ -499,6 +536,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(settings),   cmocka_unit_test(choice),      cmocka_unit_test(forced),
         cmocka_unit_test(keys),       cmocka_unit_test(alone),       cmocka_unit_test(with_cubins),
+        cmocka_unit_test(of_a_copy),
         cmocka_unit_test(one_kernel), cmocka_unit_test(kernel_keys), cmocka_unit_test(long_names),
         cmocka_unit_test(no_text),    cmocka_unit_test(another_text), cmocka_unit_test(globs),
     };

@@ -135,7 +135,7 @@ def values(name, version, kind, mode, what):
 
 def context(name, what, mode, size="."):
     argv = [os.path.join(JIT, "contexts"), what, os.path.join(JIT, size, "device.fatbin"),
-            os.path.join(JIT, "device.ptx")]
+            os.path.join(JIT, size, "device.ptx")]
     return three(name, argv, {"CUDA_MODULE_LOADING": mode})[0]
 
 
@@ -261,9 +261,9 @@ def sections(elf):
             if name.startswith((".text.", ".nv.constant0.", ".nv.shared."))}
 
 
-def kernels(name, mode, numbers, expect_pieces, expect_whole):
+def kernels(name, mode, route, file, numbers, expect_pieces, expect_whole):
     """Kernels of a large module, one after the other: so many compiled alone, the whole or not."""
-    argv = [os.path.join(JIT, "first"), "library", os.path.join(JIT, "big.fatbin")]
+    argv = [os.path.join(JIT, "first"), route, os.path.join(JIT, file)]
     cache = fresh("cache")
     argv += [f"big_{n}" for n in numbers]
     env = {"CUDA_MODULE_LOADING": mode}
@@ -383,7 +383,7 @@ def checks():
 
         building = pool.submit(build_extension) if wanted("extension") else None
         for mode in ("LAZY", "EAGER"):
-            for what in ("kernels", "capture"):
+            for what in ("kernels", "modules", "capture"):
                 add(f"driver/{what}/{mode}", context, what, mode, "large")
             for what in ("race", "contexts", "reload", "globals", "options"):
                 add(f"driver/{what}/{mode}", context, what, mode)
@@ -397,7 +397,11 @@ def checks():
                     add(f"values/{version}-large/{mode}/{what}", values, version, "large", mode, what)
             for what, numbers, pieces, whole in (("one", [3], 1, False), ("eight", range(8, 16), 8, False),
                                                  ("all", range(64), 15, True)):
-                add(f"kernels/{what}/{mode}", kernels, mode, numbers, pieces, whole)
+                add(f"kernels/{what}/{mode}", kernels, mode, "library", "big.fatbin", numbers, pieces, whole)
+            for file in ("big.fatbin", "big.ptx"):
+                for what, numbers, pieces in (("one", [3], 1), ("eight", range(8, 16), 4)):
+                    add(f"kernels/{what}-of-module/{file[4:]}/{mode}", kernels, mode, "module", file, numbers, pieces,
+                        True)
         add("kernels/same-code", same_code)
         for which in ("none", "maxreg", "o0", "lineinfo"):
             add(f"stored-options/{which}", stored, which)
@@ -484,15 +488,16 @@ def bars(name, m):
 
 def bench():
     machine()
-    big = [os.path.join(JIT, f"big.{kind}") for kind in ("fatbin", "cubin")]
+    big = {kind: os.path.join(JIT, f"big.{kind}") for kind in ("fatbin", "ptx", "cubin")}
     first = os.path.join(JIT, "first")
     for mode in ("LAZY", "EAGER"):
-        for route in ("library", "module"):
-            if not wanted(f"bench/{route}/{mode}"):
+        for route, kind in (("library", "fatbin"), ("module", "fatbin"), ("module", "ptx")):
+            name = f"bench/{route}/{mode}" if kind == "fatbin" else f"bench/{route}-{kind}/{mode}"
+            if not wanted(name):
                 continue
-            m = ways([first, route, big[0], "big_3"], [first, route, big[1], "big_3"], mode, 3, 9,
-                     f"64 kernels, 1.3 MB of PTX, {route}")
-            bars(f"bench/{route}/{mode}", m)
+            m = ways([first, route, big[kind], "big_3"], [first, route, big["cubin"], "big_3"], mode, 3, 9,
+                     f"64 kernels, 1.3 MB of PTX, {route} of a {kind}")
+            bars(name, m)
     for fatbin in sorted(f for f in os.listdir(JIT) if re.fullmatch(r"real_\d\.fatbin", f)):
         path = os.path.join(JIT, fatbin)
         if not wanted(f"bench/{fatbin[:-7]}"):
@@ -505,9 +510,9 @@ def bench():
     parts, code = os.path.join(JIT, "parts"), os.path.join(JIT, "parts_code")
     # Eager loading happens while the context is made: then that belongs to the time.
     for mode, what in (("LAZY", "total_ms"), ("EAGER", "whole_ms")) if wanted("bench/parts") else ():
-        one = ways([parts, "1"], [code, "1"], mode, 5, 5, "100 images, one used", what)
+        one = ways([parts, "1"], [code, "1"], mode, 11, 5, "100 images, one used", what)
         bar(f"bench/parts-one/{mode}/cold", one["c"], one["a"] * 1.05, "the driver + 5 %")
-        every = ways([parts, "100"], [code, "100"], mode, 3, 7, "100 images, all used", what)
+        every = ways([parts, "100"], [code, "100"], mode, 5, 7, "100 images, all used", what)
         bar(f"bench/parts-all/{mode}/cold", every["c"], every["a"] * 1.05, "the driver + 5 %")
         bar(f"bench/parts-all/{mode}/warm", every["d"], every["b"] / 3, "a third of the driver's warm")
 

@@ -6,6 +6,7 @@
  *   globals   variables and modules of a library, lists of kernels
  *   options   a caller's JIT options
  *   kernels   of a large module, one by one: from threads, in three contexts, by modules, again and again
+ *   modules   the same of modules that the program loads, one of them of a context that goes
  *   capture   a kernel's first use while a stream is captured, which forbids what might wait for the device
  *   registers those of every kernel of a library: what the ptxas options stored with it made of them
  *   forced    as contexts, of a fatbin that holds code for the GPU
@@ -376,13 +377,123 @@ static void kernels(void)
     printf("reload: sum %08x, failed %u\n", sum, failed);
 }
 
+/* ---- modules ---- */
+
+/* Of memory that is something else after the load. */
+static CUmodule load_module(int of_text)
+{
+    size_t size = of_text ? strlen(text) + 1 : *(size_t *)((char *)fatbin + 8) + 16;
+    void *copy = memcpy(malloc(size), of_text ? text : fatbin, size);
+    CUmodule module = NULL;
+    SAY(cuModuleLoadData, &module, copy);
+    memset(copy, 0xee, size);
+    free(copy);
+    return module;
+}
+
+static CUmodule shared_module;
+
+static void *fill_from_module(void *p)
+{
+    unsigned *answer = p;
+    cuCtxSetCurrent(primary);
+    pthread_barrier_wait(&start);
+    *answer = filler_of_module(shared_module, filler[*answer % 5]);
+    return NULL;
+}
+
+static void say_functions(CUmodule module)
+{
+    static const char *const names[] = {"counter", "table", "never_used", "managed", "no_such"};
+    CUfunction functions[128];
+    const char *listed[128];
+    unsigned count = 0, sum = 0;
+    CUdeviceptr at;
+    for (int i = 0; i < 5; i++) {
+        size_t size = 0;
+        int result = (int)cuModuleGetGlobal(&at, &size, module, names[i]);
+        printf("global %s %d %zu\n", names[i], result, result ? 0 : size);
+    }
+    SAY(cuModuleGetFunctionCount, &count, module);
+    if (count > 128 || SAY(cuModuleEnumerateFunctions, functions, count, module) != 0)
+        return;
+    for (unsigned i = 0; i < count; i++)
+        cuFuncGetName(&listed[i], functions[i]);
+    qsort(listed, count, sizeof *listed, by_name);
+    for (unsigned i = 0; i < count; i++)
+        for (const char *c = listed[i]; *c; c++)
+            sum = sum * 31 + (unsigned char)*c;
+    printf("%u kernels, names %08x\n", count, sum);
+    for (unsigned i = 0; i < count; i++) {
+        CUmodule back = NULL;
+        if (cuFuncGetModule(&back, functions[i]) || back != module)
+            printf("%u is of another module\n", i);
+    }
+}
+
+static void modules(void)
+{
+    enum { N = 20, MORE = 3 };
+    pthread_t threads[N];
+    unsigned answers[N], sum = 0, failed = 0;
+    CUcontext more[MORE], current;
+    CUmodule other[MORE], back, twice;
+    CUfunction function;
+    shared_module = load_module(0);
+    twice = load_module(1);
+    pthread_barrier_init(&start, NULL, N);
+    for (unsigned i = 0; i < N; i++) {
+        answers[i] = i;
+        pthread_create(&threads[i], NULL, fill_from_module, &answers[i]);
+    }
+    for (int i = 0; i < N; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < N; i++)
+        printf("thread %d: %08x\n", i, answers[i]);
+    for (int i = 0; i < MORE; i++) {
+        printf("context %d\n", (int)CREATE(&more[i]));
+        other[i] = load_module(i % 2);
+        printf("%08x\n", filler_of_module(other[i], filler[i]));
+    }
+    for (int i = 0; i < MORE; i++) { /* of a context that is not current */
+        SAY(cuModuleGetFunction, &function, other[i], filler[3]);
+        cuCtxGetCurrent(&current);
+        printf("current as it was: %d\n", current == more[MORE - 1]);
+        SAY(cuFuncGetModule, &back, function);
+        printf("its module: %d\n", back == other[i]);
+        SAY(cuCtxPushCurrent, more[i]);
+        printf("%08x\n", run_filler(function));
+        SAY(cuCtxPopCurrent, &current);
+    }
+    SAY(cuCtxDestroy, more[0]); /* and with it other[0] */
+    SAY(cuCtxSetCurrent, primary);
+    SAY(cuModuleUnload, other[1]);
+    say_functions(twice);
+    printf("%08x\n", filler_of_module(twice, filler[1]));
+    printf("with variables: %d\n", SAY(cuModuleGetFunction, &function, twice, "k_constant") ? 0 : value_of(function));
+    printf("no such: %08x\n", filler_of_module(shared_module, "no_such"));
+    printf("with variables: %d\n",
+           SAY(cuModuleGetFunction, &function, shared_module, "k_constant") ? 0 : value_of(function));
+    printf("%08x %08x\n", filler_of_module(shared_module, filler[0]), filler_of_module(twice, filler[0]));
+    SAY(cuModuleUnload, shared_module);
+    SAY(cuModuleUnload, twice);
+    for (int i = 1; i < MORE; i++)
+        SAY(cuCtxDestroy, more[i]);
+    for (int i = 0; i < 10; i++) {
+        CUmodule module = load_module(i % 2);
+        sum = sum * 31 + filler_of_module(module, filler[i % 5]);
+        failed += cuModuleUnload(module) != 0;
+    }
+    printf("reload: sum %08x, failed %u\n", sum, failed);
+}
+
 /* ---- capture ---- */
 
 static void capture(void)
 {
-    static const char *const names[] = {"filler_1", "k_constant", "filler_2"};
+    static const char *const names[] = {"filler_1", "k_constant", "filler_2", "filler_3", "filler_4"};
     CUlibrary library;
-    CUmodule module;
+    CUmodule module, own;
     CUdeviceptr out, in;
     int n = 32, host[32];
     void *arguments[] = {&out, &in, &n};
@@ -390,7 +501,8 @@ static void capture(void)
     cuMemAlloc(&in, sizeof host);
     cuMemsetD32(in, 0x3f000000, 32);
     SAY(cuLibraryLoadData, &library, fatbin, NULL, NULL, 0, NULL, NULL, 0);
-    for (int i = 0; i < 3; i++) {
+    SAY(cuModuleLoadData, &own, fatbin);
+    for (int i = 0; i < 5; i++) {
         CUstream stream;
         CUgraph graph = NULL;
         CUgraphExec exec = NULL;
@@ -404,7 +516,9 @@ static void capture(void)
             SAY(cuLibraryGetKernel, &kernel, library, names[i]);
             SAY(cuKernelGetFunction, &function, kernel);
         } else {
-            SAY(cuLibraryGetModule, &module, library);
+            module = own;
+            if (i == 2)
+                SAY(cuLibraryGetModule, &module, library);
             SAY(cuModuleGetFunction, &function, module, names[i]);
         }
         SAY(cuLaunchKernel, function, 1, 1, 1, 8, 1, 1, 0, stream, arguments, NULL);
@@ -419,6 +533,7 @@ static void capture(void)
         cuStreamDestroy(stream);
     }
     SAY(cuLibraryUnload, library);
+    SAY(cuModuleUnload, own);
 }
 
 /* ---- registers ---- */
@@ -462,6 +577,8 @@ int main(int argc, char **argv)
         options();
     if (strcmp(argv[1], "kernels") == 0)
         kernels();
+    if (strcmp(argv[1], "modules") == 0)
+        modules();
     if (strcmp(argv[1], "capture") == 0)
         capture();
     if (strcmp(argv[1], "registers") == 0)

@@ -20,18 +20,18 @@ ptxas -arch=sm_120 -m64 -o other.sm_120.cubin other.ptx
 rm other.ptx
 # A large module; all of its cubin, and that of each kernel which a scenario has compiled alone.
 nvcc -fatbin -gencode arch=compute_80,code=compute_80 -o many.compute_80.fatbin many.cu
-nvcc -ptx -arch=compute_80 -o many.ptx many.cu
-ptxas -arch=sm_120 -m64 -o many.all.sm_120.cubin many.ptx
+nvcc -ptx -arch=compute_80 -o many.compute_80.ptx many.cu
+ptxas -arch=sm_120 -m64 -o many.all.sm_120.cubin many.compute_80.ptx
 for n in 1 2 3 4; do
     # From its first line to its "}", behind the module's head.
-    { sed -n '/^\.version/,/^\.address_size/p' many.ptx
-      sed -n "/^.visible .entry kernel_${n}_/,/^}/p" many.ptx; } >one.ptx
+    { sed -n '/^\.version/,/^\.address_size/p' many.compute_80.ptx
+      sed -n "/^.visible .entry kernel_${n}_/,/^}/p" many.compute_80.ptx; } >one.ptx
     ptxas -arch=sm_120 -m64 -o many.$n.sm_120.cubin one.ptx
 done
 # And of a module without kernels.
-sed -n '/^\.version/,/^\.address_size/p' many.ptx >one.ptx
+sed -n '/^\.version/,/^\.address_size/p' many.compute_80.ptx >one.ptx
 ptxas -arch=sm_120 -m64 -o many.none.sm_120.cubin one.ptx
-rm many.ptx one.ptx
+rm one.ptx
 # The same beside code for the simulated GPU.
 nvcc -fatbin -Xfatbin -compress-all -gencode arch=compute_80,code=compute_80 \
     -gencode arch=compute_120,code=sm_120 -o many.both.fatbin many.cu

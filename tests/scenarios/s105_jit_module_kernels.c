@@ -1,0 +1,237 @@
+/*
+ * Large modules that a program loads itself. The process that compiles one keeps the first kernel that is asked
+ * for by itself as well; the next one gets that, and has the whole only for the rest: other kernels, variables,
+ * lists. Through each door that takes an image, in two contexts, unloaded and loaded again. From a function one
+ * gets to the module that the program knows. Options leave a module as it was. What the next process finds
+ * neither of the whole nor of the mark beside it is compiled again, and one whose mark is damaged, or refused by
+ * the driver, has the whole. A module that the driver does not let go of goes on.
+ * link: -l:libcuda.so.1
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_LOG=info TMP/cache doors
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto CUDA_MODULE_LOADING=EAGER TMP/cache eager
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_DEVICES=2 TMP/cache contexts
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_LOG=info TMP/cache trouble
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_FAIL=cuLibraryUnload=1@1 TMP/cache stays
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache gone
+ */
+#include <fcntl.h>
+#include "jit_many.h"
+
+static const char *const fatbin = "tests/scenarios/jit/many.compute_80.fatbin";
+static const char *cache;
+static char text[100000]; /* what is loaded; then it is something else */
+
+/* A kernel of a module, from the look-up to the launch, and back to the module. */
+static void ask(CUmodule module, const char *name)
+{
+    CUfunction function = NULL;
+    CUmodule back = NULL;
+    int result = cuModuleGetFunction(&function, module, name);
+    if (result == 0)
+        result = launch(cuLaunchKernel, function);
+    if (result == 0)
+        result = cuFuncGetModule(&back, function);
+    printf("%.22s = %d%s\n", name, result, back == module || !back ? "" : ", of another module");
+}
+
+static void the_rest(CUmodule module)
+{
+    CUfunction functions[20];
+    CUmodule back = NULL;
+    CUdeviceptr at;
+    size_t size = 0;
+    unsigned count = 0;
+    ask(module, "kernel_with_a_variable");
+    ask(module, "no_such_kernel");
+    CALL(cuModuleGetGlobal_v2, &at, &size, module, "counter");
+    CALL(cuModuleGetFunctionCount, &count, module);
+    printf("%zu bytes, %u kernels\n", size, count);
+    CALL(cuModuleEnumerateFunctions, functions, 20, module);
+    CALL(cuFuncGetModule, &back, functions[7]);
+    printf("%s\n", back == module ? "the module" : "another");
+}
+
+static int load(CUmodule *module, const char *how)
+{
+    CUjit_option limit = CU_JIT_MAX_REGISTERS;
+    void *value = (void *)24;
+    int result;
+    if (strcmp(how, "text") == 0) {
+        FILE *f = fopen("tests/scenarios/jit/many.compute_80.ptx", "r");
+        if (!f || !fread(text, 1, sizeof text - 1, f) || fclose(f)) /* as long each time */
+            exit(2);
+        result = CALL(cuModuleLoadData, module, text);
+        memset(text, 'x', strlen(text));
+        return result;
+    }
+    if (strcmp(how, "file") == 0)
+        return CALL(cuModuleLoad, module, fatbin);
+    if (strcmp(how, "fatbin") == 0)
+        return CALL(cuModuleLoadFatBinary, module, fatbin_many);
+    if (strcmp(how, "options") == 0)
+        return CALL(cuModuleLoadDataEx, module, fatbin_many, 1, &limit, &value);
+    return CALL(cuModuleLoadData, module, fatbin_many);
+}
+
+/* ---- what one process does ---- */
+
+static void use(const char *how, bool all)
+{
+    CUmodule module = NULL;
+    for (int i = 0; i < 2; i++) {
+        if (load(&module, how) != 0)
+            return;
+        ask(module, own[0]);
+        if (all) {
+            ask(module, own[1]);
+            the_rest(module);
+        }
+        ask(module, own[0]);
+        CALL(cuModuleUnload, module);
+    }
+}
+
+static void contexts(void)
+{
+    CUcontext context[2] = {NULL, NULL};
+    CUmodule module[2] = {NULL, NULL}, twice = NULL;
+    for (int i = 0; i < 2; i++) {
+        CALL(cuDevicePrimaryCtxRetain, &context[i], i);
+        CALL(cuCtxSetCurrent, context[i]);
+        load(&module[i], "data");
+        ask(module[i], own[0]);
+    }
+    load(&twice, "data");
+    printf("%s modules\n", module[0] == module[1] || module[1] == twice ? "the same" : "different");
+    ask(module[0], own[0]); /* of a context that is not current */
+    ask(module[0], own[1]);
+    CALL(cuModuleUnload, module[1]);
+    ask(twice, own[0]);
+    ask(twice, own[1]);
+    CALL(cuCtxSetCurrent, NULL);
+    CALL(cuModuleUnload, module[0]);
+    CALL(cuModuleUnload, twice);
+}
+
+static void stays(void)
+{
+    CUmodule module = NULL;
+    load(&module, "data");
+    ask(module, own[0]);
+    if (is_guarded()) /* else it is not by a library's unload */
+        cuModuleUnload(module);
+    ask(module, own[0]);
+    ask(module, own[1]);
+    CALL(cuModuleUnload, module);
+}
+
+/* Modules go with their context; what the driver puts at their address is itself. */
+static void gone(void)
+{
+    CUcontext context = NULL;
+    CUmodule module = NULL;
+    for (int i = 0; i < 6; i++) {
+        CALL(cuCtxCreate_v2, &context, 0, 0);
+        if (i % 2) {
+            CALL(cuModuleLoadData, &module, fatbin_120);
+            ask(module, KERNEL);
+            CALL(cuModuleUnload, module);
+        } else {
+            load(&module, "data");
+            ask(module, own[0]);
+        }
+        CALL(cuCtxDestroy_v2, context);
+    }
+}
+
+static void run(const char *what)
+{
+    if (strcmp(what, "contexts") == 0) {
+        CALL(cuInit, 0);
+        contexts();
+        return;
+    }
+    start_direct();
+    if (strcmp(what, "gone") == 0)
+        gone();
+    else if (strcmp(what, "stays") == 0)
+        stays();
+    else if (strncmp(what, "all of ", 7) == 0)
+        use(what + 7, true);
+    else
+        use(strcmp(what, "eager") == 0 ? "data" : what, false);
+}
+
+/* ---- entries of the cache ---- */
+
+static off_t least, most;
+static const char *bytes; /* to be written over its last ones; NULL: it is removed */
+
+static int change_one(const char *path, const struct stat *s, int type, struct FTW *f)
+{
+    if (type != FTW_F || s->st_size < least || s->st_size > most)
+        return 0;
+    if (!bytes)
+        return remove(path);
+    int fd = open(path, O_WRONLY);
+    if (pwrite(fd, bytes, strlen(bytes), s->st_size - (off_t)strlen(bytes)) < 0)
+        exit(2);
+    return close(fd);
+}
+
+/* The whole is 95 KB, a kernel 7, what stands for all 2. */
+static void change(off_t from, off_t to, const char *with)
+{
+    least = from;
+    most = to;
+    bytes = with;
+    nftw(cache, change_one, 16, FTW_PHYS);
+}
+
+static void trouble(char **argv)
+{
+    again(argv, cache, "data");
+    change(90000, 110000, NULL);
+    again(argv, cache, "data"); /* nothing is missing */
+    again(argv, cache, "all of data");
+    again(argv, cache, "text");
+    change(90000, 110000, NULL);
+    again(argv, cache, "all of text");
+    change(1000, 4000, "xxxx");
+    again(argv, cache, "data");
+    clean(cache);
+    mkdir(cache, 0700);
+    again(argv, cache, "data");
+    change(6000, 10000, "xxxx");
+    again(argv, cache, "data");
+    change(1000, 10000, NULL);
+    again(argv, cache, "data");
+    change(1000, 110000, NULL);
+    again(argv, cache, "data");
+    setenv("KGFAKE_FAIL", "cuLibraryLoadData=200@1", 1); /* what stands for it */
+    again(argv, cache, "data");
+    again(argv, cache, "data");
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const doors[] = {"data", "all of data", "file",    "all of file", "text",
+                                        "text", "all of text", "fatbin",  "options",     "options"};
+    if (is_run(argv)) {
+        run(argv[2]);
+        return 0;
+    }
+    cache = argv[1];
+    mkdir(cache, 0700);
+    setenv("KGFAKE_LINKED", MADE_EACH MADE_LAST("all"), 1);
+    if (strcmp(argv[2], "trouble") == 0) {
+        trouble(argv);
+    } else if (strcmp(argv[2], "doors") == 0) {
+        for (size_t i = 0; i < sizeof doors / sizeof *doors; i++)
+            again(argv, cache, doors[i]);
+    } else {
+        again(argv, cache, argv[2]);
+        again(argv, cache, argv[2]);
+    }
+    clean(cache);
+    return 0;
+}
