@@ -1,6 +1,7 @@
 /*
  * Twenty thousand times: a large library is loaded, kernels of it are asked for one by one, by name and by
- * module, and it is unloaded; and as often the context is destroyed in which a library's module was asked for.
+ * module, and it is unloaded; as often the context is destroyed in which a library's module was asked for, and
+ * a module is loaded and unloaded.
  * Nothing grows, also where the handles of what is gone are not used again. What the simulated driver keeps
  * is on the heap.
  * unsanitized: memory is laid out otherwise
@@ -8,6 +9,7 @@
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache loaded
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_FRESH=1 TMP/cache loaded
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_FRESH=1 TMP/cache destroyed
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache modules
  */
 #include "jit_many.h"
 
@@ -48,6 +50,16 @@ static void use_once(const void *image)
         abort();
 }
 
+/* By itself, and with all the rest. */
+static void use_module(const char *name)
+{
+    CUmodule module = NULL;
+    CUfunction function = NULL;
+    if (cuModuleLoadData(&module, fatbin_many) != 0 ||
+        cuModuleGetFunction(&function, module, name) != 0 || cuModuleUnload(module) != 0)
+        abort();
+}
+
 /* The library stays. */
 static void use_again(CUlibrary library)
 {
@@ -61,16 +73,19 @@ static void use_again(CUlibrary library)
         abort();
 }
 
-static int run(bool loaded)
+static int run(const char *what)
 {
+    bool loaded = strcmp(what, "loaded") == 0, modules = strcmp(what, "modules") == 0;
     CUlibrary library = NULL;
     long before = 0, after;
     start_direct();
-    if (!loaded)
+    if (!loaded && !modules)
         CALL(cuLibraryLoadData, &library, &many, NULL, NULL, 0, NULL, NULL, 0);
     for (int i = 0; i < TIMES; i++) {
         if (loaded)
             use_once(i % 2 ? &many : NULL); /* of this program, and built in memory */
+        else if (modules)
+            use_module(own[i % 4 == 3]);
         else
             use_again(library);
         if (i == WARM)
@@ -86,7 +101,7 @@ static int run(bool loaded)
 int main(int argc, char **argv)
 {
     if (is_run(argv))
-        return run(strcmp(argv[2], "loaded") == 0);
+        return run(argv[2]);
     mkdir(argv[1], 0700);
     setenv("KGFAKE_LINKED", MADE_EACH MADE_LAST("all"), 1);
     again(argv, argv[1], argv[2]);

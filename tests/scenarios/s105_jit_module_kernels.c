@@ -124,20 +124,27 @@ static void stays(void)
     CALL(cuModuleUnload, module);
 }
 
-/* Modules go with their context; what the driver puts at their address is itself. */
+/* Modules go with their context; what the driver puts at their address is itself, and is what is unloaded: then
+ * its address is free. */
 static void gone(void)
 {
     CUcontext context = NULL;
-    CUmodule module = NULL;
-    for (int i = 0; i < 6; i++) {
+    CUmodule module = NULL, other = NULL, gone_one = NULL;
+    for (int i = 0; i < 4; i++) {
         CALL(cuCtxCreate_v2, &context, 0, 0);
         if (i % 2) {
-            CALL(cuModuleLoadData, &module, fatbin_120);
-            ask(module, KERNEL);
+            CALL(cuModuleLoadData, &module, i == 1 ? fatbin_120 : ptx.data); /* the driver's, or ours */
+            if (i == 1)
+                ask(module, KERNEL);
             CALL(cuModuleUnload, module);
+            CALL(cuModuleLoadData, &other, i == 1 ? fatbin_120 : ptx.data);
+            if (is_guarded())
+                fprintf(stderr, "kguard[0]: (%s, %s)\n", module == gone_one ? "at its address" : "elsewhere",
+                        other == module ? "at its address" : "elsewhere");
         } else {
             load(&module, "data");
             ask(module, own[0]);
+            gone_one = module;
         }
         CALL(cuCtxDestroy_v2, context);
     }
@@ -207,6 +214,12 @@ static void trouble(char **argv)
     again(argv, cache, "data");
     change(1000, 110000, NULL);
     again(argv, cache, "data");
+    change(90000, 110000, NULL);
+    setenv("KGFAKE_FAIL", "cuLinkComplete=218@1", 1); /* its whole: then it is the driver's turn */
+    again(argv, cache, "all of data");
+    change(100, 600, NULL); /* that it failed */
+    unsetenv("KGFAKE_FAIL");
+    again(argv, cache, "all of data");
     setenv("KGFAKE_FAIL", "cuLibraryLoadData=200@1", 1); /* what stands for it */
     again(argv, cache, "data");
     again(argv, cache, "data");
@@ -222,7 +235,7 @@ int main(int argc, char **argv)
     }
     cache = argv[1];
     mkdir(cache, 0700);
-    setenv("KGFAKE_LINKED", MADE_EACH MADE_LAST("all"), 1);
+    setenv("KGFAKE_LINKED", MADE_EACH MADE("all") "tests/scenarios/jit/voxelize.sm_120.cubin", 1);
     if (strcmp(argv[2], "trouble") == 0) {
         trouble(argv);
     } else if (strcmp(argv[2], "doors") == 0) {
