@@ -223,7 +223,10 @@ static void add_name(struct kgi_text *options, const char *kernel)
 {
     size_t length = strlen(kernel), most = KGI_CACHE_OPTIONS - sizeof "kernel ";
 
-    kgi_text_add(options, "kernel %.*s", (int)(length < most ? length : most), kernel);
+    if (length)
+        kgi_text_add(options, "kernel %.*s", (int)(length < most ? length : most), kernel);
+    else
+        kgi_text_add(options, "kernels of a module");
 }
 
 int kgi_source_kernel_key(const struct kgi_source *whole, const char *kernel,
