@@ -270,11 +270,19 @@ static KGI_SLOW void found(const void *handle, const void *container, const char
     kgi_handle_set(handle, kernel.image, name ? kgi_name(name) : kernel.name, container);
 }
 
-static KGI_SLOW struct kgi_image *image_behind(const void *handle)
+static KGI_SLOW void leaves(const void *handle, struct kgi_kernel *gone)
 {
-    struct kgi_kernel kernel;
+    if (kgi_options()->off || !kgi_handle_take(handle, gone))
+        gone->image = NULL;
+}
 
-    return !kgi_options()->off && kgi_handle_get(handle, &kernel) ? kernel.image : NULL;
+/* One built in memory goes with what it was loaded as. */
+static KGI_SLOW void left(int result, const void *handle, const struct kgi_kernel *gone)
+{
+    if (result)
+        kgi_handle_set(handle, gone->image, gone->name, NULL);
+    else if (!gone->image->lasting)
+        kgi_image_unregister(gone->image, gone->age);
 }
 
 /* The array may be longer than what was written to it, and what lies behind is the program's. */
@@ -326,8 +334,8 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
     if (result != CUDA_SUCCESS)                                                                    \
     loaded(CALLED, FROM, NULL, NULL, path, add_log(state, n, options, values), NULL, false)
 #define UNLOAD(handle)                                                                             \
-    if (result == CUDA_SUCCESS && met)                                                             \
-    kgi_handle_drop(handle, met)
+    if (gone.image)                                                                                \
+    left((int)result, handle, &gone)
 #define OWNER(library)                                                                             \
     if (JIT_ON && result == CUDA_SUCCESS && library)                                               \
     *library = kgi_jit_known(*library)
@@ -377,7 +385,7 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
     ((JIT_ON && kgi_jit_library(&jitted, handle, image, file, __VA_ARGS__, FROM)) ||               \
      COMING(image, file))
 #define COMING(image, file) (met = coming(image, file, FROM), false)
-#define GOES(handle) (met = image_behind(handle), false)
+#define GOES(handle) (leaves(handle, &gone), false)
 #define WENT(module) (GOES(module) || (JIT_ON && kgi_jit_module_unload(&jitted, module, &result)))
 #define LEAVES(library) (jitted = JIT_ON ? kgi_jit_unload(library) : NULL, GOES(library))
 
@@ -454,6 +462,7 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
         CUresult (*original) parameters =                                                          \
             (CUresult(*) parameters)kgi_driver_original(KGI_D_##symbol);                           \
         struct kgi_image *met __attribute__((unused)) = NULL;                                      \
+        struct kgi_kernel gone __attribute__((unused)) = {.image = NULL};                          \
         struct kgi_jitted *jitted = NULL;                                                          \
         CUresult result = CUDA_SUCCESS;                                                            \
         bool ours;                                                                                 \

@@ -48,11 +48,10 @@ struct kgi_cubin_for {
 };
 struct kgi_bytes kgi_fatbin_with(struct kgi_bytes fatbin, const struct kgi_cubin_for *cubins,
                                  size_t count);
-/* A fatbin of this one entry of its image; a PTX text is what it is. From kgi_pages_get. */
-struct kgi_bytes kgi_source_alone(const struct kgi_source *source);
-
-/* The image was copied: the source is that of the copy now. */
-void kgi_source_move(struct kgi_source *source, const uint8_t *copy);
+/* A fatbin of this one entry of its image; a PTX text is what it is. From kgi_pages_get_huge. And as a source of
+ * its own, that of *out, with the same key; false without memory. */
+struct kgi_bytes kgi_source_alone(const struct kgi_source *source, size_t *room);
+bool kgi_source_copy(const struct kgi_source *source, struct kgi_source *out, size_t *room);
 
 /*
  * One kernel of an image's PTX as a source of its own (kgi_ptx_alone): far less to compile, and the same

@@ -188,7 +188,7 @@ struct kgi_bytes kgi_fatbin_with(struct kgi_bytes fatbin, const struct kgi_cubin
     return (struct kgi_bytes){out, size};
 }
 
-struct kgi_bytes kgi_source_alone(const struct kgi_source *s)
+struct kgi_bytes kgi_source_alone(const struct kgi_source *s, size_t *room)
 {
     const uint8_t *entry = s->image.at + s->code.place;
     bool text = kgi_image_form(s->image) == KGI_FORM_PTX;
@@ -203,7 +203,7 @@ struct kgi_bytes kgi_source_alone(const struct kgi_source *s)
         size = (size_t)(s->code.payload.at - entry) + padded;
     }
     size += text ? 1 : FATBIN_HEADER;
-    out = kgi_pages_get(size);
+    out = kgi_pages_get_huge(size, room);
     if (!out)
         return (struct kgi_bytes){NULL, 0};
     if (text) {
@@ -213,6 +213,28 @@ struct kgi_bytes kgi_source_alone(const struct kgi_source *s)
         memcpy(out + FATBIN_HEADER, entry, size - FATBIN_HEADER);
     }
     return (struct kgi_bytes){out, size};
+}
+
+static struct kgi_bytes moved(struct kgi_bytes part, const uint8_t *from, const uint8_t *to)
+{
+    return part.size ? (struct kgi_bytes){to + (part.at - from), part.size} : part;
+}
+
+bool kgi_source_copy(const struct kgi_source *s, struct kgi_source *out, size_t *room)
+{
+    struct kgi_bytes image = kgi_source_alone(s, room);
+    size_t head = kgi_image_form(s->image) == KGI_FORM_PTX ? 0 : FATBIN_HEADER;
+    const uint8_t *from = s->image.at + s->code.place, *to = image.at + head;
+
+    if (!image.at)
+        return false;
+    *out = *s;
+    out->image = image;
+    out->code.place = head;
+    out->code.payload = moved(s->code.payload, from, to);
+    out->code.options = moved(s->code.options, from, to);
+    out->code.name = moved(s->code.name, from, to);
+    return true;
 }
 
 /* ---- one kernel of it
@@ -250,21 +272,6 @@ struct kgi_bytes kgi_source_text(const struct kgi_code *code, void **scratch)
     if (!*scratch || kgi_inflate(code->packing, code->payload, *scratch, code->size))
         return (struct kgi_bytes){NULL, 0};
     return (struct kgi_bytes){*scratch, code->size};
-}
-
-static struct kgi_bytes moved(struct kgi_bytes part, const uint8_t *from, const uint8_t *to)
-{
-    return part.size ? (struct kgi_bytes){to + (part.at - from), part.size} : part;
-}
-
-void kgi_source_move(struct kgi_source *s, const uint8_t *to)
-{
-    const uint8_t *from = s->image.at;
-
-    s->code.payload = moved(s->code.payload, from, to);
-    s->code.options = moved(s->code.options, from, to);
-    s->code.name = moved(s->code.name, from, to);
-    s->image.at = to;
 }
 
 /* The whole's entry with this text in the place of its payload. */

@@ -577,8 +577,7 @@ void kgi_image_locate(struct kgi_image *image)
 
 struct record {
     struct kgi_kernel kernel;
-    const void *handle, *container; /* found through that, or NULL */
-    const void *root;              /* what it was found through in the end, or itself */
+    const void *handle, *root;     /* what it was found through in the end, or itself */
     struct record *parts;          /* what was found through it, and is gone when it is */
     struct record *next, **linked; /* among the parts of another, or the free ones */
 };
@@ -614,7 +613,6 @@ static struct record *new_record(const void *handle, struct record *container)
         return NULL;
     *r = (struct record){.handle = handle, .root = container ? container->root : handle};
     if (container) {
-        r->container = container->handle;
         r->next = container->parts;
         r->linked = &container->parts;
         container->parts = r;
@@ -626,13 +624,12 @@ static struct record *new_record(const void *handle, struct record *container)
 
 /* Whether it is now found through another module or library: modules and what is in them go with their
  * context, of whose end nothing is heard. A kernel's host stub, which has a name, is as good as what it was
- * found through before; and so is another way into the same library, where others were found through this. */
+ * found through before. */
 static bool is_of_another(const struct record *r, const struct record *container)
 {
     const struct record *root = container ? record_of(container->root) : NULL;
 
-    return root && root != r && !root->kernel.name &&
-           (root->handle != r->root || (container->handle != r->container && !r->parts));
+    return root && root != r && !root->kernel.name && root->handle != r->root;
 }
 
 void kgi_handle_set(const void *handle, struct kgi_image *image, const char *name,
@@ -688,16 +685,21 @@ const void *kgi_handle_root(const void *handle)
     return root;
 }
 
-const void *kgi_handle_container(const void *handle)
+/* Found through nothing: what is unloaded. */
+bool kgi_handle_take(const void *handle, struct kgi_kernel *out)
 {
-    const struct record *r;
-    const void *container;
+    struct record *r;
+    bool live = false;
 
     kgi_lock(&lock);
     r = record_of(handle);
-    container = r ? r->container : NULL;
+    if (r && !r->linked && r->kernel.image->age == r->kernel.age) {
+        *out = r->kernel;
+        forget_handle(r);
+        live = true;
+    }
     kgi_unlock(&lock);
-    return container;
+    return live;
 }
 
 void kgi_handle_drop(const void *handle, const struct kgi_image *of)

@@ -69,6 +69,11 @@ struct kgi_jitted {
 static struct kgi_lock lock;
 static struct kgi_map by_library, by_second;
 
+/* Modules that others answer for, at a time. One that is not unloaded before its context goes, of which nothing
+ * is heard, stays. */
+#define MODULES_MOST 64
+static _Atomic int modules;
+
 void kgi_jit_start(void)
 {
     const struct kgi_options *o = kgi_options();
@@ -115,6 +120,8 @@ static void free_record(struct kgi_jitted *j)
     for (size_t i = 0; i < j->part_count; i++)
         kgi_part_free(&j->parts[i]);
     kgi_part_free(&j->stand);
+    if (j->module)
+        atomic_fetch_sub_explicit(&modules, 1, memory_order_relaxed);
     kgi_kernels_end(&j->kernels);
     kgi_pages_put((void *)(uintptr_t)j->given.at, j->given.size);
     if (j->copied)
@@ -406,57 +413,93 @@ void kgi_jit_done(struct kgi_jitted *j, CUresult result)
  * loaded, while most programs want few of its kernels. So the process that compiles it compiles the first
  * that are asked for by themselves as well. In the next one, and here already, a library without kernels is
  * loaded in its place: the program gets the module of that, which others answer for as they do for a
- * library's (jit_module.c). What is missing then is found in the whole, which is in the cache.
+ * library's (jit_module.c); for what is missing then, the whole.
  */
+
 static bool can_stand(const struct kgi_source *source, unsigned option_count)
 {
     struct kgi_host host;
     int ordinal;
 
     return !option_count && !source->too_new && kgi_jit_driver.LibraryLoadData &&
-           kgi_jit_driver.LibraryUnload && kgi_jit_driver.LibraryGetModule && !kgi_jit_host_at(1, &host, &ordinal);
+           kgi_jit_driver.LibraryUnload && kgi_jit_driver.LibraryGetModule &&
+           !kgi_jit_host_at(1, &host, &ordinal) &&
+           atomic_load_explicit(&modules, memory_order_relaxed) < MODULES_MOST;
 }
 
-static bool load_hollow(struct kgi_jitted *j, CUmodule *module, struct kgi_bytes image)
+/* Of the one entry that is compiled; what the program handed over may be gone after the load. */
+static struct kgi_jitted *new_module(const struct kgi_given *g, const struct kgi_source *source,
+                                     bool compiled)
+{
+    struct kgi_jitted *j = kgi_pages_get(record_size(1));
+    struct kgi_source copy;
+
+    if (!j)
+        return NULL;
+    j->part_room = 1;
+    j->settings = source->settings;
+    j->library = g->whose.library;
+    j->built_by = g->whose.built_by;
+    if (kgi_kernels_besides(&j->kernels, source, compiled) &&
+        kgi_source_copy(source, &copy, &j->copied)) {
+        j->kernels.whole = copy;
+        j->original = copy.image;
+        j->empty = j->hollow = true;
+        return j;
+    }
+    kgi_pages_put(j, record_size(1));
+    return NULL;
+}
+
+/* What the driver says of the image. */
+static int load_hollow(struct kgi_jitted *j, CUmodule *module, struct kgi_bytes image)
 {
     CUlibraryOption option = CU_LIBRARY_BINARY_IS_PRESERVED;
     void *value = (void *)(uintptr_t)1;
+    CUlibrary library;
+    int result;
 
-    if (!image.at ||
-        kgi_jit_driver.LibraryLoadData(&j->handle, image.at, NULL, NULL, 0, &option, &value, 1))
-        return false;
-    if (!kgi_jit_driver.LibraryGetModule(module, j->handle))
-        return true;
-    kgi_jit_driver.LibraryUnload(j->handle);
-    return false;
+    if (!image.at)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    result = (int)kgi_jit_driver.LibraryLoadData(&library, image.at, NULL, NULL, 0, &option, &value, 1);
+    if (result)
+        return result;
+    result = (int)kgi_jit_driver.LibraryGetModule(module, library);
+    if (!result) {
+        j->handle = library;
+        lead(j, j);
+        kgi_jit_module_given(module, library, library);
+        if (kgi_jit_module_library(*module) == library)
+            return 0;
+        lead(j, NULL); /* without memory nobody can answer for it */
+        result = CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    kgi_jit_driver.LibraryUnload(library);
+    return result;
 }
 
-/* stand: the image from the cache, which becomes the record's; NULL where the whole was compiled just now. */
-static bool stand_for_module(CUmodule *module, const struct kgi_given *given,
-                             const struct kgi_source *source, struct kgi_part *stand,
+/* From what is `held`, the image that stands for it or all of it, which becomes the record's. */
+static bool stand_for_module(CUmodule *module, const struct kgi_given *g,
+                             const struct kgi_source *source, struct kgi_part *held, bool compiled,
                              const struct kgi_host *host)
 {
-    struct kgi_given copied = *given;
-    struct kgi_source moved = *source;
-    struct kgi_jitted *j;
+    struct kgi_jitted *j = new_module(g, source, compiled);
+    int result;
 
-    copied.read = copied.lasting = false; /* a module outlives what it was made of */
-    j = new_record(&copied, &source->settings);
     if (!j)
         return false;
-    kgi_source_move(&moved, j->original.at);
-    if (kgi_kernels_besides(&j->kernels, &moved, !stand) &&
-        load_hollow(j, module, stand ? kgi_part_image(stand) : kgi_kernels_hollow(&j->kernels, host))) {
-        if (stand) {
-            j->stand = *stand;
-            *stand = (struct kgi_part){.ordinal = -1};
-        }
-        j->empty = j->hollow = true;
-        lead(j, j);
-        kgi_jit_module_given(module, j->handle, j->handle);
+    result = load_hollow(j, module, compiled ? kgi_kernels_hollow(&j->kernels, host) : kgi_part_image(held));
+    if (!result) {
+        *(compiled ? &j->parts[0] : &j->stand) = *held;
+        *held = (struct kgi_part){.ordinal = -1};
+        j->parts[0].source = j->kernels.whole;
+        j->part_count = compiled;
         j->module = *module;
+        atomic_fetch_add_explicit(&modules, 1, memory_order_relaxed);
         return true;
     }
+    if (!compiled && kgi_jit_is_about_image(result))
+        kgi_part_refuse(held, host, "the driver did not take it");
     free_record(j);
     return false;
 }
@@ -467,7 +510,7 @@ static bool load_marked(CUmodule *module, const struct kgi_given *g, const struc
 {
     struct kgi_part *stand = kgi_pages_get(sizeof *stand);
     bool done = stand && kgi_kernels_marked(source, host, stand) &&
-                stand_for_module(module, g, source, stand, host);
+                stand_for_module(module, g, source, stand, false, host);
 
     if (stand)
         kgi_part_free(stand);
@@ -486,7 +529,7 @@ static bool load_whole(CUmodule *module, struct kgi_part *p, const struct kgi_gi
     else if (!kgi_given_worth(g, &p->source) || !kgi_part_obtain(p, &g->whose, host))
         return false;
     if (p->kept && can_stand(&p->source, count) &&
-        stand_for_module(module, g, &p->source, NULL, host))
+        stand_for_module(module, g, &p->source, p, true, host))
         return true;
     result = (int)kgi_jit_driver.ModuleLoadDataEx(module, kgi_part_image(p).at, count, options, values);
     if (kgi_jit_is_about_image(result)) {
@@ -635,7 +678,7 @@ static void first_use(struct kgi_jitted *j)
     } else {
         kgi_tell_note(&whose, borrowed ? "first used where the primary context is not current"
                                        : "first used where it can be compiled");
-        if (obtain(j, &j->parts[0], &host)) {
+        if (j->part_count || obtain(j, &j->parts[0], &host)) {
             j->part_count = 1;
             image = assemble(j, kgi_jit_host_at(1, &other, &ordinal) ? 2 : 1);
             if (image)
@@ -711,7 +754,7 @@ static CUlibrary load_alone(struct kgi_jitted *j, const char *name)
     int ordinal;
     bool borrowed, may_compile = find_host(&host, &ordinal, &borrowed);
 
-    /* What is in the cache needs no context; and there is one kind of GPU (can_wait). */
+    /* What is in the cache needs no context; and there is one kind of GPU (can_wait, can_stand). */
     if ((may_compile || kgi_jit_host_at(0, &host, &ordinal)) && is_still_there(j) &&
         kgi_given_chosen(&g)) {
         kgi_given_force(&g, &host);
@@ -754,7 +797,7 @@ CUlibrary kgi_jit_kernel(CUlibrary library, const char *name)
     CUlibrary one = NULL;
     int saved = errno;
 
-    if (j && j->kernels.possible && name)
+    if (j && j->kernels.possible && name && *name)
         one = alone(j, name);
     errno = saved;
     return one ? one : kgi_jit_used(library);

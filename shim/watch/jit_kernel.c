@@ -9,8 +9,10 @@
  * variable with the others it does not matter that they lie elsewhere.
  *
  * Asked for a variable, a list, or a kernel that is not on its own, the library gets its whole code as
- * before (jit.c; for its module see jit_module.c), and so it does once a quarter of the text was compiled in pieces: a program that
- * goes on to use everything has then waited a quarter longer at most, once.
+ * before (jit.c; for its module see jit_module.c), and so it does once a quarter of the text was compiled in
+ * pieces: a program that goes on to use everything has then waited a quarter longer at most, once.
+ *
+ * Of a module that a program loads, all is compiled first (jit.c), and kernels besides, of a sixteenth.
  */
 #include "jit.h"
 
@@ -192,7 +194,7 @@ static bool obtain(struct kgi_kernels *k, struct kgi_part *p, const struct kgi_w
         kgi_tell_hit(w, p, host);
         return true;
     }
-    if (!may_compile || kgi_source_kernel(&k->whole, name, &alone))
+    if (!may_compile || !k->left || kgi_source_kernel(&k->whole, name, &alone))
         return false;
     have = alone.code.size <= k->left;
     if (have) {

@@ -1,5 +1,6 @@
 /*
- * The module of a library whose kernels are compiled one by one.
+ * The module of a library whose kernels are compiled one by one, and that of a library which stands for a module
+ * (jit.c).
  *
  * A runtime of CUDA 12 asks a library for its module first, and the module for kernels. So the program gets
  * the module of the hollow library that its handle stands for (jit_kernel.c), and what it asks of that is
@@ -20,15 +21,28 @@ struct stand_in {
     CUlibrary library;              /* the program's handle */
     CUcontext context;              /* of which a library has one module */
     CUmodule module;
+    struct answer *answers;
+};
+
+/* A module that has answered for it, in the same context: of a kernel's own library, or of the whole's. */
+struct answer {
+    struct answer *next;
+    CUmodule module;
 };
 
 static struct kgi_lock lock;
-static struct kgi_map by_module;
+static struct kgi_map by_module, by_answer; /* what was given out; what answers for it */
 static struct stand_in *all;
+static struct answer *unused_answers;
 
 static struct stand_in *stand_in_of(CUmodule module)
 {
     return (struct stand_in *)(uintptr_t)kgi_map_get(&by_module, (uintptr_t)module);
+}
+
+static struct stand_in *answered_by(CUmodule module)
+{
+    return (struct stand_in *)(uintptr_t)kgi_map_get(&by_answer, (uintptr_t)module);
 }
 
 /* With the lock held, as record_for. Of several records of one address one counts, the last. */
@@ -36,6 +50,19 @@ static void forget(CUmodule module, const struct stand_in *s)
 {
     if (stand_in_of(module) == s)
         kgi_map_set(&by_module, (uintptr_t)module, 0);
+}
+
+/* Those of a record that is used for another context, or whose library is gone. */
+static void forget_answers(struct stand_in *s)
+{
+    for (struct answer *a = s->answers, *next; a; a = next) {
+        next = a->next;
+        if (answered_by(a->module) == s)
+            kgi_map_set(&by_answer, (uintptr_t)a->module, 0);
+        a->next = unused_answers;
+        unused_answers = a;
+    }
+    s->answers = NULL;
 }
 
 static struct stand_in *record_for(const struct kgi_jitted *owner, CUcontext context)
@@ -77,6 +104,7 @@ static bool keep(const struct kgi_jitted *owner, CUlibrary library, CUcontext co
         if (s->owner)
             before = s->module; /* an earlier context was at this address */
         forget(s->module, s);
+        forget_answers(s);
         s->library = library;
         s->context = context;
         s->module = module;
@@ -96,12 +124,42 @@ static void is_another(CUmodule module, const struct stand_in *s)
     kgi_unlock(&lock);
 }
 
+static void is_no_answer(CUmodule module)
+{
+    kgi_lock(&lock);
+    kgi_map_set(&by_answer, (uintptr_t)module, 0);
+    kgi_unlock(&lock);
+}
+
+/* What is found in it is of the module that was given out. Without memory that is not known of it. */
+static void keep_answer(struct stand_in *s, CUmodule module)
+{
+    struct answer *a;
+
+    if (answered_by(module) == s)
+        return;
+    kgi_lock(&lock);
+    a = unused_answers;
+    if (a)
+        unused_answers = a->next;
+    else
+        a = kgi_alloc(sizeof *a);
+    if (a) {
+        *a = (struct answer){s->answers, module};
+        s->answers = a;
+        kgi_map_set(&by_answer, (uintptr_t)module, (uintptr_t)s);
+    }
+    kgi_unlock(&lock);
+}
+
 void kgi_jit_module_met(CUmodule module)
 {
     const struct stand_in *s = stand_in_of(module);
 
     if (s)
         is_another(module, s);
+    if (answered_by(module))
+        is_no_answer(module);
 }
 
 CUlibrary kgi_jit_module_library(CUmodule module)
@@ -133,12 +191,12 @@ void kgi_jit_modules_lead(const struct kgi_jitted *owner, bool somewhere)
 {
     kgi_lock(&lock);
     for (struct stand_in *s = all; s; s = s->next) {
-        if (s->owner != owner)
-            continue;
-        if (!somewhere)
+        if (s->owner == owner && !somewhere) {
             forget(s->module, s);
-        else if (!stand_in_of(s->module)) /* else it has become another's */
+            forget_answers(s);
+        } else if (s->owner == owner && !stand_in_of(s->module)) { /* else it has become another's */
             kgi_map_set(&by_module, (uintptr_t)s->module, (uintptr_t)s);
+        }
     }
     kgi_unlock(&lock);
 }
@@ -164,42 +222,65 @@ static CUresult module_in(CUmodule *module, CUlibrary library, const char *kerne
     return result;
 }
 
+/* In its context: whether it still is what was given out, or another is at its address. */
+static CUresult is_still(const struct stand_in *s, bool *still)
+{
+    CUmodule module = s->module, now;
+    CUresult result = kgi_jit_driver.LibraryGetModule(&now, s->library);
+
+    *still = !result && now == module;
+    if (!result && !*still)
+        is_another(module, s);
+    return result;
+}
+
 /* In the module's context. */
-static CUresult answer_for(const struct stand_in *s, CUmodule *module, const char *kernel)
+static CUresult answer_for(struct stand_in *s, CUmodule *module, const char *kernel)
 {
     struct kgi_kernel known;
-    CUmodule now, found;
-    CUresult result;
+    CUmodule found;
+    bool still;
+    CUresult result = is_still(s, &still);
 
-    if (kgi_jit_driver.LibraryGetModule(&now, s->library))
-        return CUDA_SUCCESS; /* the driver will say the same of its module */
-    if (now != *module) {
-        is_another(*module, s);
-        return CUDA_SUCCESS;
-    }
+    if (result || !still)
+        return result;
     result = module_in(&found, s->library, kernel);
     if (result)
         return result;
+    keep_answer(s, found);
     if (kgi_handle_get(*module, &known)) /* what is found in it later is of this image */
         kgi_handle_set(found, known.image, NULL, *module);
     *module = found;
     return CUDA_SUCCESS;
 }
 
+/* Makes its context current, where it is not; false: it is gone. */
+static bool enter(const struct stand_in *s, bool *pushed)
+{
+    CUcontext context = NULL;
+
+    *pushed = kgi_jit_driver.CtxGetCurrent(&context) || context != s->context;
+    return !*pushed || !kgi_jit_driver.CtxPush(s->context);
+}
+
+static void leave(bool pushed)
+{
+    CUcontext context;
+
+    if (pushed)
+        kgi_jit_driver.CtxPop(&context);
+}
+
 CUresult kgi_jit_module_for(CUmodule *module, const char *kernel)
 {
-    const struct stand_in *s = stand_in_of(*module);
-    CUcontext context = NULL;
+    struct stand_in *s = stand_in_of(*module);
     CUresult result = CUDA_SUCCESS;
     int saved = errno;
+    bool pushed;
 
-    if (!s)
-        return CUDA_SUCCESS;
-    if (!kgi_jit_driver.CtxGetCurrent(&context) && context == s->context) {
+    if (s && enter(s, &pushed)) { /* else the driver knows what to say */
         result = answer_for(s, module, kernel);
-    } else if (!kgi_jit_driver.CtxPush(s->context)) { /* else it is gone: the driver knows what to say */
-        result = answer_for(s, module, kernel);
-        kgi_jit_driver.CtxPop(&context);
+        leave(pushed);
     }
     errno = saved;
     return result;
@@ -234,17 +315,17 @@ static void module_of(CUmodule *module, CUlibrary library, const struct kgi_kern
 void kgi_jit_module_of(CUmodule *module, CUfunction function)
 {
     CUlibrary library = (CUlibrary)(uintptr_t)kgi_handle_root(function);
-    CUmodule asked = (CUmodule)(uintptr_t)kgi_handle_container(function);
+    struct stand_in *s = answered_by(*module);
     struct kgi_kernel kernel;
     int saved = errno;
+    bool pushed, still;
 
-    if (!kgi_handle_get(function, &kernel))
-        return;
-    if (stand_in_of(asked))
-        *module = asked;
-    else if (stand_in_of((CUmodule)(uintptr_t)library)) /* a module that the program loaded */
-        *module = (CUmodule)(uintptr_t)library;
-    else
+    if (s && enter(s, &pushed)) {
+        if (!is_still(s, &still) && still)
+            *module = s->module;
+        leave(pushed);
+    } else if (!s && kgi_handle_get(function, &kernel)) {
         module_of(module, library, &kernel);
+    }
     errno = saved;
 }

@@ -325,7 +325,7 @@ void kgi_part_keep(const struct kgi_cache_key *key, struct kgi_bytes image, cons
 {
     struct kgi_compiler own = own_compiler(host);
 
-    kgi_cache_put(kgi_cache_default(), key, &own, 0, image);
+    kgi_cache_put(kgi_cache_default(), key, &own, 1, image); /* cheap: may be lost with the power */
 }
 
 /* What was compiled a moment ago lies in the cache as well, as an entry to be refused. */

@@ -105,9 +105,10 @@ void kgi_handle_set(const void *handle, struct kgi_image *image, const char *nam
 bool kgi_handle_get(const void *handle, struct kgi_kernel *out);
 /* The module or library through which it was found, whatever stood between; NULL when not known. */
 const void *kgi_handle_root(const void *handle);
-/* What it was found through; NULL when not known, or nothing. */
-const void *kgi_handle_container(const void *handle);
 void kgi_handle_drop(const void *handle, const struct kgi_image *image);
+/* Before an unload: once the driver has let go of a handle, another thread's load may be given it. What was
+ * found through it is forgotten, the image is not. */
+bool kgi_handle_take(const void *handle, struct kgi_kernel *out);
 
 /* The bytes of an image that lies in memory (wrapper, fatbin, ELF, PTX text), as far as it says it is
  * and is mapped. Empty for a wrapper with a set of relocatable fatbins, which is for linking. */

@@ -150,6 +150,19 @@ static void gone(void)
     }
 }
 
+/* In the process that compiles it: all of it is taken out of the cache before it is needed. */
+static int change_one(const char *path, const struct stat *s, int type, struct FTW *f);
+static void take_out(void)
+{
+    CUmodule module = NULL;
+    load(&module, "data");
+    ask(module, own[0]);
+    nftw(getenv("KGUARD_CACHE_DIR"), change_one, 16, FTW_PHYS);
+    ask(module, "");
+    the_rest(module);
+    CALL(cuModuleUnload, module);
+}
+
 static void run(const char *what)
 {
     if (strcmp(what, "contexts") == 0) {
@@ -162,6 +175,8 @@ static void run(const char *what)
         gone();
     else if (strcmp(what, "stays") == 0)
         stays();
+    else if (strcmp(what, "take out") == 0)
+        take_out();
     else if (strncmp(what, "all of ", 7) == 0)
         use(what + 7, true);
     else
@@ -170,7 +185,7 @@ static void run(const char *what)
 
 /* ---- entries of the cache ---- */
 
-static off_t least, most;
+static off_t least = 90000, most = 110000;
 static const char *bytes; /* to be written over its last ones; NULL: it is removed */
 
 static int change_one(const char *path, const struct stat *s, int type, struct FTW *f)
@@ -194,8 +209,28 @@ static void change(off_t from, off_t to, const char *with)
     nftw(cache, change_one, 16, FTW_PHYS);
 }
 
+/* A call that fails, of those that only the library under test makes. */
+static void fail(char **argv, const char *what, const char *which)
+{
+    if (is_guarded())
+        setenv("KGFAKE_FAIL", which, 1);
+    again(argv, cache, what);
+    unsetenv("KGFAKE_FAIL");
+}
+
 static void trouble(char **argv)
 {
+    again(argv, cache, "take out");
+    clean(cache);
+    mkdir(cache, 0700);
+    fail(argv, "data", "cuCtxGetCurrent=2@3"); /* where what stands for it is to be known by its context */
+    clean(cache);
+    mkdir(cache, 0700);
+    again(argv, cache, "data");
+    fail(argv, "data", "cuLibraryGetModule=209@1"); /* what stands for it: that is put aside */
+    again(argv, cache, "data");
+    clean(cache);
+    mkdir(cache, 0700);
     again(argv, cache, "data");
     change(90000, 110000, NULL);
     again(argv, cache, "data"); /* nothing is missing */
@@ -215,13 +250,10 @@ static void trouble(char **argv)
     change(1000, 110000, NULL);
     again(argv, cache, "data");
     change(90000, 110000, NULL);
-    setenv("KGFAKE_FAIL", "cuLinkComplete=218@1", 1); /* its whole: then it is the driver's turn */
+    fail(argv, "all of data", "cuLinkComplete=218@1"); /* its whole: then it is the driver's turn */
+    change(100, 600, NULL);                            /* that it failed */
     again(argv, cache, "all of data");
-    change(100, 600, NULL); /* that it failed */
-    unsetenv("KGFAKE_FAIL");
-    again(argv, cache, "all of data");
-    setenv("KGFAKE_FAIL", "cuLibraryLoadData=200@1", 1); /* what stands for it */
-    again(argv, cache, "data");
+    fail(argv, "data", "cuLibraryLoadData=200@1"); /* likewise */
     again(argv, cache, "data");
 }
 

@@ -124,20 +124,21 @@ static void alone(void **state)
     struct kgi_verdict verdict;
     struct kgi_source s, t;
     struct kgi_bytes one;
+    size_t room = 0;
 
     (void)state;
     assert_int_equal(source("tests/gpu/cases/pick_compute_80_compute_120_ba.fatbin", 90, &s), 0);
-    one = kgi_source_alone(&s);
+    one = kgi_source_alone(&s, &room);
     assert_int_equal(kgi_fatbin_length(one), one.size);
     assert_int_equal(kgi_source_of(one, &host, &none, &t, &verdict), 0);
     assert_memory_equal(s.key.digest, t.key.digest, 32);
-    kgi_pages_put((void *)(uintptr_t)one.at, one.size);
+    kgi_pages_put((void *)(uintptr_t)one.at, room);
     assert_int_equal(source("tests/gpu/cases/compute_80.ptx", 90, &s), 0);
-    one = kgi_source_alone(&s);
+    one = kgi_source_alone(&s, &room);
     assert_int_equal(one.at[one.size - 1], 0);
     assert_int_equal(kgi_source_of(one, &host, &none, &t, &verdict), 0);
     assert_memory_equal(s.key.digest, t.key.digest, 32);
-    kgi_pages_put((void *)(uintptr_t)one.at, one.size);
+    kgi_pages_put((void *)(uintptr_t)one.at, room);
 }
 
 /* The original with cubins for two GPUs behind it: each takes its own, a third still has the PTX. */
@@ -322,35 +323,39 @@ static void one_kernel(void **state)
     }
 }
 
-/* What a source says of a copy of its image is what it would say had it been made of that. */
+/* A copy has the same key, and is what would be found in it. */
 static void of_a_copy(void **state)
 {
-    static const char *const paths[] = {"tests/scenarios/jit/voxelize.options.fatbin",
-                                        "tests/gpu/cases/compute_80.ptx",
-                                        "tests/gpu/cases/pick_compute_80_compute_90_ab.fatbin"};
+    static const struct {
+        const char *path;
+        uint16_t gpu;
+    } rows[] = {{"tests/scenarios/jit/voxelize.options.fatbin", 120},
+                {"tests/gpu/cases/compute_80.ptx", 90},
+                {"tests/gpu/cases/lz4_ptx.fatbin", 90},
+                {"tests/gpu/cases/pick_compute_80_compute_90_ab.fatbin", 90},
+                {"tests/fixtures/default.fatbin", 90}};
     struct kgi_jit_settings none = {.count = 0};
-    struct kgi_host host = host_of(120);
 
     (void)state;
-    for (size_t i = 0; i < KGI_COUNT(paths); i++) {
-        struct kgi_source s, wanted;
+    for (size_t i = 0; i < KGI_COUNT(rows); i++) {
+        struct kgi_host host = host_of(rows[i].gpu);
+        struct kgi_source s, copy, wanted;
         struct kgi_verdict verdict;
-        struct kgi_bytes copy;
+        size_t room = 0;
 
-        assert_int_equal(source(paths[i], 120, &s), 0);
-        copy = (struct kgi_bytes){malloc(s.image.size + 1), s.image.size};
-        memcpy((void *)(uintptr_t)copy.at, s.image.at, s.image.size + 1);
-        assert_int_equal(kgi_source_of(copy, &host, &none, &wanted, &verdict), 0);
-        kgi_source_move(&s, copy.at);
-        assert_ptr_equal(s.image.at, wanted.image.at);
-        assert_int_equal(s.image.size, wanted.image.size);
-        assert_ptr_equal(s.code.payload.at, wanted.code.payload.at);
-        assert_int_equal(s.code.options.size, wanted.code.options.size);
-        assert_int_equal(s.code.name.size, wanted.code.name.size);
-        assert_true(!s.code.options.size || s.code.options.at == wanted.code.options.at);
-        assert_true(!s.code.name.size || s.code.name.at == wanted.code.name.at);
-        assert_true(same_key(&s.key, &wanted.key));
-        free((void *)(uintptr_t)copy.at);
+        assert_int_equal(source(rows[i].path, rows[i].gpu, &s), 0);
+        assert_true(kgi_source_copy(&s, &copy, &room));
+        assert_true(room >= copy.image.size);
+        assert_true(copy.image.at != s.image.at && copy.image.size <= s.image.size + 1);
+        assert_int_equal(kgi_source_of(copy.image, &host, &none, &wanted, &verdict), 0);
+        assert_int_equal(copy.code.place, wanted.code.place);
+        assert_ptr_equal(copy.code.payload.at, wanted.code.payload.at);
+        assert_true(same(copy.code.payload, s.code.payload));
+        assert_true(same(copy.code.options, s.code.options) && same(copy.code.name, s.code.name));
+        assert_true(!copy.code.options.size || copy.code.options.at == wanted.code.options.at);
+        assert_true(!copy.code.name.size || copy.code.name.at == wanted.code.name.at);
+        assert_true(same_key(&copy.key, &s.key) && same_key(&copy.key, &wanted.key));
+        kgi_pages_put((void *)(uintptr_t)copy.image.at, room);
     }
 }
 

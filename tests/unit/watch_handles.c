@@ -78,20 +78,9 @@ static void another_of_the_same_image(void **state)
     kgi_handle_set(handle(23), image, NULL, NULL);
     kgi_handle_set(handle(24), image, "function", NULL); /* the stub */
     assert_ptr_equal(kgi_handle_root(handle(22)), handle(20));
-    assert_ptr_equal(kgi_handle_container(handle(22)), handle(21));
-    assert_null(kgi_handle_container(handle(20)));
     kgi_handle_set(handle(22), image, "function", handle(24));
     kgi_handle_set(handle(21), image, NULL, handle(20));
     assert_ptr_equal(kgi_handle_root(handle(22)), handle(20));
-    assert_ptr_equal(kgi_handle_container(handle(22)), handle(21));
-    /* Two ways into one library: the last counts, but for what others were found through. */
-    kgi_handle_set(handle(25), image, "kernel", handle(20));
-    kgi_handle_set(handle(22), image, "function", handle(25));
-    assert_ptr_equal(kgi_handle_container(handle(22)), handle(25));
-    kgi_handle_set(handle(26), image, NULL, handle(20));
-    kgi_handle_set(handle(25), image, "kernel", handle(26));
-    assert_ptr_equal(kgi_handle_container(handle(25)), handle(20));
-    assert_true(known(handle(22)));
     kgi_handle_set(handle(22), image, "function", handle(21));
     kgi_handle_set(handle(21), image, NULL, handle(23));
     assert_ptr_equal(kgi_handle_root(handle(21)), handle(23));
@@ -103,6 +92,31 @@ static void another_of_the_same_image(void **state)
     assert_false(known(handle(21)) || known(handle(22)));
     assert_true(known(handle(24)));
     kgi_handle_drop(handle(24), image);
+}
+
+/* Before an unload: what is found at the address meanwhile is another's, and stays. What was found through
+ * something else is not unloaded. */
+static void taken(void **state)
+{
+    char memory[64] = "an image on the stack, to be unloaded";
+    struct kgi_image *image = kgi_image_at(memory, NULL);
+    struct kgi_kernel gone = {.image = NULL};
+
+    (void)state;
+    assert_false(kgi_handle_take(handle(30), &gone));
+    kgi_handle_set(handle(30), image, NULL, NULL);
+    kgi_handle_set(handle(31), image, "function", handle(30));
+    assert_false(kgi_handle_take(handle(31), &gone));
+    assert_true(known(handle(31)));
+    assert_true(kgi_handle_take(handle(30), &gone));
+    assert_true(gone.image == image && gone.age == image->age && !gone.name);
+    assert_false(known(handle(30)) || known(handle(31)));
+    assert_int_equal(image->age, gone.age); /* the driver may refuse */
+    kgi_handle_set(handle(30), image, NULL, NULL);
+    kgi_handle_set(handle(31), image, "function", handle(30));
+    kgi_image_unregister(gone.image, gone.age);
+    assert_false(known(handle(30)) || known(handle(31)));
+    assert_false(kgi_handle_take(handle(30), &gone));
 }
 
 /* Several threads may find at once that another image lies where one was. */
@@ -181,6 +195,7 @@ int main(void)
         cmocka_unit_test(parts_go_with_the_whole),
         cmocka_unit_test(another_at_its_address),
         cmocka_unit_test(another_of_the_same_image),
+        cmocka_unit_test(taken),
         cmocka_unit_test(ends_once),
         cmocka_unit_test(no_growth),
         cmocka_unit_test(no_growth_by_plugins),
