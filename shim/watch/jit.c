@@ -571,11 +571,18 @@ bool kgi_jit_module_unload(struct kgi_jitted **out, CUmodule module, CUresult *r
 {
     CUlibrary library = kgi_jit_module_library(module);
     struct kgi_jitted *j = library ? record_of(library) : NULL;
+    bool gone;
 
     if (!j || j->module != module)
         return false;
+    gone = kgi_jit_module_gone(module);
     *out = kgi_jit_unload(library);
     *result = kgi_jit_driver.LibraryUnload(library);
+    if (gone) { /* recorded: what the driver says of a module that went with its context */
+        kgi_jit_done(j, *result);
+        *out = NULL;
+        *result = CUDA_ERROR_INVALID_HANDLE;
+    }
     return true;
 }
 

@@ -170,6 +170,8 @@ const struct kgi_jitted *kgi_jit_hollow(CUlibrary library);
 CUlibrary kgi_jit_beside(CUlibrary library, const char *kernel);
 /* The library whose module this is, if others answer for it, else NULL. */
 CUlibrary kgi_jit_module_library(CUmodule module);
+/* Whether the context of such a one is gone, and it with that. */
+bool kgi_jit_module_gone(CUmodule module);
 /* The library is about to be unloaded, and its modules with it; the driver did not let go of it, and they
  * lead somewhere again; it is gone. */
 void kgi_jit_modules_lead(const struct kgi_jitted *owner, bool somewhere);

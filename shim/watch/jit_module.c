@@ -271,6 +271,16 @@ static void leave(bool pushed)
         kgi_jit_driver.CtxPop(&context);
 }
 
+bool kgi_jit_module_gone(CUmodule module)
+{
+    const struct stand_in *s = stand_in_of(module);
+    bool pushed, there = !s || enter(s, &pushed);
+
+    if (s && there)
+        leave(pushed);
+    return !there;
+}
+
 CUresult kgi_jit_module_for(CUmodule *module, const char *kernel)
 {
     struct stand_in *s = stand_in_of(*module);

@@ -383,7 +383,7 @@ def checks():
 
         building = pool.submit(build_extension) if wanted("extension") else None
         for mode in ("LAZY", "EAGER"):
-            for what in ("kernels", "modules", "capture"):
+            for what in ("kernels", "modules", "none", "late", "busy", "capture"):
                 add(f"driver/{what}/{mode}", context, what, mode, "large")
             for what in ("race", "contexts", "reload", "globals", "options"):
                 add(f"driver/{what}/{mode}", context, what, mode)

@@ -7,6 +7,9 @@
  *   options   a caller's JIT options
  *   kernels   of a large module, one by one: from threads, in three contexts, by modules, again and again
  *   modules   the same of modules that the program loads, one of them of a context that goes
+ *   none      a module is unloaded while no context is current
+ *   late      after its context
+ *   busy      while a kernel of it waits to run
  *   capture   a kernel's first use while a stream is captured, which forbids what might wait for the device
  *   registers those of every kernel of a library: what the ptxas options stored with it made of them
  *   forced    as contexts, of a fatbin that holds code for the GPU
@@ -16,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static void *read_file(const char *path)
 {
@@ -487,6 +491,69 @@ static void modules(void)
     printf("reload: sum %08x, failed %u\n", sum, failed);
 }
 
+static void unload_none(void)
+{
+    CUmodule module = load_module(0);
+    printf("%08x\n", filler_of_module(module, filler[0]));
+    SAY(cuCtxSetCurrent, NULL);
+    SAY(cuModuleUnload, module);
+    SAY(cuCtxSetCurrent, primary);
+    module = load_module(1);
+    printf("%08x\n", filler_of_module(module, filler[1]));
+    SAY(cuModuleUnload, module);
+}
+
+static void unload_late(void)
+{
+    CUcontext more;
+    CUmodule module;
+    printf("context %d\n", (int)CREATE(&more));
+    module = load_module(0);
+    printf("%08x\n", filler_of_module(module, filler[0]));
+    SAY(cuCtxDestroy, more);
+    SAY(cuCtxSetCurrent, primary);
+    printf("%08x\n", filler_of_module(module, filler[0]));
+    SAY(cuModuleUnload, module);
+    module = load_module(0);
+    printf("%08x\n", filler_of_module(module, filler[1]));
+    SAY(cuModuleUnload, module);
+}
+
+static void wait_a_little(void *unused)
+{
+    struct timespec t = {0, 200000000};
+    nanosleep(&t, NULL);
+}
+
+static void unload_busy(void)
+{
+    CUmodule module = load_module(0);
+    CUfunction function;
+    CUstream stream;
+    CUdeviceptr out, in;
+    struct timespec a, b;
+    int n = 32;
+    unsigned host[32], sum = 0;
+    void *arguments[] = {&out, &in, &n};
+    cuMemAlloc(&out, sizeof host);
+    cuMemAlloc(&in, sizeof host);
+    cuMemsetD32(in, 0x3f000000, 32);
+    cuMemsetD32(out, 0, 32);
+    cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING);
+    SAY(cuModuleGetFunction, &function, module, filler[0]);
+    SAY(cuLaunchHostFunc, stream, wait_a_little, NULL);
+    SAY(cuLaunchKernel, function, 1, 1, 1, 32, 1, 1, 0, stream, arguments, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    SAY(cuModuleUnload, module);
+    clock_gettime(CLOCK_MONOTONIC, &b);
+    printf("it waited: %d\n", (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000 > 100);
+    SAY(cuStreamSynchronize, stream);
+    SAY(cuMemcpyDtoH, host, out, sizeof host);
+    for (int i = 0; i < 32; i++)
+        sum = sum * 31 + host[i];
+    printf("%08x\n", sum);
+}
+
 /* ---- capture ---- */
 
 static void capture(void)
@@ -579,6 +646,12 @@ int main(int argc, char **argv)
         kernels();
     if (strcmp(argv[1], "modules") == 0)
         modules();
+    if (strcmp(argv[1], "none") == 0)
+        unload_none();
+    if (strcmp(argv[1], "late") == 0)
+        unload_late();
+    if (strcmp(argv[1], "busy") == 0)
+        unload_busy();
     if (strcmp(argv[1], "capture") == 0)
         capture();
     if (strcmp(argv[1], "registers") == 0)
