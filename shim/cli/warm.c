@@ -194,7 +194,6 @@ static void add_image(struct warm *w, const char *path, struct kgi_bytes image)
         struct kgi_verdict verdict;
         struct kgi_source s;
         struct job *j;
-        size_t room;
 
         if (kgi_source_of(image, &host, &w->none, &s, &verdict)) {
             links |= verdict.answer == KGI_LINK;
@@ -212,7 +211,7 @@ static void add_image(struct warm *w, const char *path, struct kgi_bytes image)
         }
         memcpy(w->keys[w->count], s.key.digest, 32);
         j = &w->jobs[w->count];
-        *j = (struct job){.alone = kgi_source_alone(&s, &room), .gpu = host.gpu, .path = strdup(path)};
+        *j = (struct job){.alone = kgi_source_alone(&s), .gpu = host.gpu, .path = strdup(path)};
         if (!j->alone.at || !j->path)
             w->error = -ENOMEM;
         else

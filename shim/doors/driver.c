@@ -270,19 +270,11 @@ static KGI_SLOW void found(const void *handle, const void *container, const char
     kgi_handle_set(handle, kernel.image, name ? kgi_name(name) : kernel.name, container);
 }
 
+/* What is known of it before the driver lets go: then another thread's load may be given the handle. */
 static KGI_SLOW void leaves(const void *handle, struct kgi_kernel *gone)
 {
-    if (kgi_options()->off || !kgi_handle_take(handle, gone))
+    if (kgi_options()->off || !kgi_handle_get(handle, gone))
         gone->image = NULL;
-}
-
-/* One built in memory goes with what it was loaded as. */
-static KGI_SLOW void left(int result, const void *handle, const struct kgi_kernel *gone)
-{
-    if (result)
-        kgi_handle_set(handle, gone->image, gone->name, NULL);
-    else if (!gone->image->lasting)
-        kgi_image_unregister(gone->image, gone->age);
 }
 
 /* The array may be longer than what was written to it, and what lies behind is the program's. */
@@ -334,8 +326,8 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
     if (result != CUDA_SUCCESS)                                                                    \
     loaded(CALLED, FROM, NULL, NULL, path, add_log(state, n, options, values), NULL, false)
 #define UNLOAD(handle)                                                                             \
-    if (gone.image)                                                                                \
-    left((int)result, handle, &gone)
+    if (result == CUDA_SUCCESS && gone.image)                                                      \
+    kgi_handle_drop(handle, &gone)
 #define OWNER(library)                                                                             \
     if (JIT_ON && result == CUDA_SUCCESS && library)                                               \
     *library = kgi_jit_known(*library)

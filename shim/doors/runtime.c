@@ -392,7 +392,7 @@ KGI_EXPORT void __cudaUnregisterFatBinary(void **handle)
     /* The object is about to be unmapped: what was remembered of its addresses is void. */
     atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
     if (known) {
-        kgi_handle_drop(handle, kernel.image);
+        kgi_handle_drop(handle, &kernel);
         kgi_image_unregister(kernel.image, kernel.age);
     }
 }

@@ -221,8 +221,7 @@ static void set_options(struct link_options *o, const struct kgi_source *s, unsi
 
 void kgi_compile_by_driver(const struct kgi_source *s, struct kgi_compiled *out)
 {
-    size_t room = 0;
-    struct kgi_bytes input = kgi_source_alone(s, &room);
+    struct kgi_bytes input = kgi_source_alone(s);
     struct linker l = {NULL, NULL, NULL, NULL};
     struct link_options options;
     unsigned threads = threads_for(s);
@@ -247,7 +246,7 @@ void kgi_compile_by_driver(const struct kgi_source *s, struct kgi_compiled *out)
     out->cost_ms = (uint32_t)(now_ms() - start);
     if (out->cubin.at)
         accept(out, s);
-    kgi_pages_put((void *)(uintptr_t)input.at, room);
+    kgi_pages_put((void *)(uintptr_t)input.at, input.size);
 }
 
 /* ---- a ptxas in a child

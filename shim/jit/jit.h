@@ -48,9 +48,10 @@ struct kgi_cubin_for {
 };
 struct kgi_bytes kgi_fatbin_with(struct kgi_bytes fatbin, const struct kgi_cubin_for *cubins,
                                  size_t count);
-/* A fatbin of this one entry of its image; a PTX text is what it is. From kgi_pages_get_huge. And as a source of
- * its own, that of *out, with the same key; false without memory. */
-struct kgi_bytes kgi_source_alone(const struct kgi_source *source, size_t *room);
+/* A fatbin of this one entry of its image; a PTX text is what it is. From kgi_pages_get. */
+struct kgi_bytes kgi_source_alone(const struct kgi_source *source);
+/* The same as a source of its own, with the same key; its image is from kgi_pages_get_huge. False without
+ * memory. */
 bool kgi_source_copy(const struct kgi_source *source, struct kgi_source *out, size_t *room);
 
 /*

@@ -188,7 +188,7 @@ struct kgi_bytes kgi_fatbin_with(struct kgi_bytes fatbin, const struct kgi_cubin
     return (struct kgi_bytes){out, size};
 }
 
-struct kgi_bytes kgi_source_alone(const struct kgi_source *s, size_t *room)
+static struct kgi_bytes alone_in(const struct kgi_source *s, void *(*get)(size_t, size_t *), size_t *room)
 {
     const uint8_t *entry = s->image.at + s->code.place;
     bool text = kgi_image_form(s->image) == KGI_FORM_PTX;
@@ -203,7 +203,7 @@ struct kgi_bytes kgi_source_alone(const struct kgi_source *s, size_t *room)
         size = (size_t)(s->code.payload.at - entry) + padded;
     }
     size += text ? 1 : FATBIN_HEADER;
-    out = kgi_pages_get_huge(size, room);
+    out = get(size, room);
     if (!out)
         return (struct kgi_bytes){NULL, 0};
     if (text) {
@@ -215,6 +215,19 @@ struct kgi_bytes kgi_source_alone(const struct kgi_source *s, size_t *room)
     return (struct kgi_bytes){out, size};
 }
 
+static void *small_pages(size_t size, size_t *room)
+{
+    *room = size;
+    return kgi_pages_get(size);
+}
+
+struct kgi_bytes kgi_source_alone(const struct kgi_source *s)
+{
+    size_t room;
+
+    return alone_in(s, small_pages, &room);
+}
+
 static struct kgi_bytes moved(struct kgi_bytes part, const uint8_t *from, const uint8_t *to)
 {
     return part.size ? (struct kgi_bytes){to + (part.at - from), part.size} : part;
@@ -222,7 +235,7 @@ static struct kgi_bytes moved(struct kgi_bytes part, const uint8_t *from, const 
 
 bool kgi_source_copy(const struct kgi_source *s, struct kgi_source *out, size_t *room)
 {
-    struct kgi_bytes image = kgi_source_alone(s, room);
+    struct kgi_bytes image = alone_in(s, kgi_pages_get_huge, room);
     size_t head = kgi_image_form(s->image) == KGI_FORM_PTX ? 0 : FATBIN_HEADER;
     const uint8_t *from = s->image.at + s->code.place, *to = image.at + head;
 

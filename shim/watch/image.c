@@ -635,6 +635,8 @@ static bool is_of_another(const struct record *r, const struct record *container
 void kgi_handle_set(const void *handle, struct kgi_image *image, const char *name,
                     const void *container)
 {
+    static uint32_t turns;
+    bool loaded = !container;
     struct record *r;
 
     if (!handle || !image)
@@ -644,7 +646,7 @@ void kgi_handle_set(const void *handle, struct kgi_image *image, const char *nam
     kgi_lock(&lock);
     r = record_of(handle);
     /* Another thing at the address of one whose end was not seen. */
-    if (r && (r->kernel.image != image || r->kernel.age != image->age ||
+    if (r && (loaded || r->kernel.image != image || r->kernel.age != image->age ||
               is_of_another(r, record_of(container)))) {
         forget_handle(r);
         r = NULL;
@@ -652,7 +654,9 @@ void kgi_handle_set(const void *handle, struct kgi_image *image, const char *nam
     if (!r)
         r = new_record(handle, record_of(container));
     if (r) {
-        r->kernel = (struct kgi_kernel){image, name, image->age};
+        r->kernel = (struct kgi_kernel){image, name, image->age, 0};
+        if (loaded)
+            r->kernel.turn = ++turns ? turns : ++turns; /* never 0 */
         kgi_map_set(&by_handle, (uintptr_t)handle, (uintptr_t)r);
     }
     kgi_unlock(&lock);
@@ -685,37 +689,16 @@ const void *kgi_handle_root(const void *handle)
     return root;
 }
 
-/* Found through nothing: what is unloaded. */
-bool kgi_handle_take(const void *handle, struct kgi_kernel *out)
-{
-    struct record *r;
-    bool live = false;
-
-    kgi_lock(&lock);
-    r = record_of(handle);
-    if (r && !r->linked && r->kernel.image->age == r->kernel.age) {
-        *out = r->kernel;
-        forget_handle(r);
-        live = true;
-    }
-    kgi_unlock(&lock);
-    return live;
-}
-
-void kgi_handle_drop(const void *handle, const struct kgi_image *of)
+void kgi_handle_drop(const void *handle, const struct kgi_kernel *of)
 {
     struct record *r;
 
     kgi_lock(&lock);
     r = record_of(handle);
-    if (r && r->kernel.image == of) {
-        struct kgi_image *image = r->kernel.image;
-        bool its_own = image->age == r->kernel.age && !image->lasting && !r->linked;
-
+    if (r && r->kernel.image == of->image && r->kernel.turn == of->turn)
         forget_handle(r);
-        if (its_own)
-            drop_image(image);
-    }
+    if (of->turn && of->image->age == of->age && !of->image->lasting)
+        drop_image(of->image);
     kgi_unlock(&lock);
 }
 

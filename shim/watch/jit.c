@@ -451,7 +451,7 @@ static struct kgi_jitted *new_module(const struct kgi_given *g, const struct kgi
     return NULL;
 }
 
-/* What the driver says of the image. */
+/* What the driver says of the image. j->handle: the library, where it has one of ours. */
 static int load_hollow(struct kgi_jitted *j, CUmodule *module, struct kgi_bytes image)
 {
     CUlibraryOption option = CU_LIBRARY_BINARY_IS_PRESERVED;
@@ -464,18 +464,15 @@ static int load_hollow(struct kgi_jitted *j, CUmodule *module, struct kgi_bytes 
     result = (int)kgi_jit_driver.LibraryLoadData(&library, image.at, NULL, NULL, 0, &option, &value, 1);
     if (result)
         return result;
+    j->handle = library;
+    lead(j, j);
     result = (int)kgi_jit_driver.LibraryGetModule(module, library);
-    if (!result) {
-        j->handle = library;
-        lead(j, j);
-        kgi_jit_module_given(module, library, library);
-        if (kgi_jit_module_library(*module) == library)
-            return 0;
-        lead(j, NULL); /* without memory nobody can answer for it */
-        result = CUDA_ERROR_OUT_OF_MEMORY;
-    }
-    kgi_jit_driver.LibraryUnload(library);
-    return result;
+    if (!result && kgi_jit_module_stands(*module, library))
+        return 0;
+    lead(j, NULL);
+    if (!kgi_jit_driver.LibraryUnload(library))
+        j->handle = NULL;
+    return result ? result : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 /* From what is `held`, the image that stands for it or all of it, which becomes the record's. */
@@ -484,20 +481,26 @@ static bool stand_for_module(CUmodule *module, const struct kgi_given *g,
                              const struct kgi_host *host)
 {
     struct kgi_jitted *j = new_module(g, source, compiled);
+    struct kgi_part *part;
     int result;
 
     if (!j)
         return false;
-    result = load_hollow(j, module, compiled ? kgi_kernels_hollow(&j->kernels, host) : kgi_part_image(held));
-    if (!result) {
-        *(compiled ? &j->parts[0] : &j->stand) = *held;
+    part = compiled ? &j->parts[0] : &j->stand;
+    *part = *held;
+    part->source.image = (struct kgi_bytes){NULL, 0}; /* the program's */
+    j->part_count = compiled;
+    result = load_hollow(j, module, compiled ? kgi_kernels_hollow(&j->kernels, host) : kgi_part_image(part));
+    if (!result || j->handle) /* or it will not let go of what we gave it */
         *held = (struct kgi_part){.ordinal = -1};
-        j->parts[0].source = j->kernels.whole;
-        j->part_count = compiled;
+    if (!result) {
         j->module = *module;
         atomic_fetch_add_explicit(&modules, 1, memory_order_relaxed);
         return true;
     }
+    if (j->handle)
+        return false;
+    *part = (struct kgi_part){.ordinal = -1};
     if (!compiled && kgi_jit_is_about_image(result))
         kgi_part_refuse(held, host, "the driver did not take it");
     free_record(j);
@@ -528,7 +531,7 @@ static bool load_whole(CUmodule *module, struct kgi_part *p, const struct kgi_gi
         kgi_tell_hit(&g->whose, p, host);
     else if (!kgi_given_worth(g, &p->source) || !kgi_part_obtain(p, &g->whose, host))
         return false;
-    if (p->kept && can_stand(&p->source, count) &&
+    if (p->kept && !g->forced && can_stand(&p->source, count) &&
         stand_for_module(module, g, &p->source, p, true, host))
         return true;
     result = (int)kgi_jit_driver.ModuleLoadDataEx(module, kgi_part_image(p).at, count, options, values);
@@ -557,7 +560,7 @@ bool kgi_jit_module(CUmodule *module, const void *image, const char *file, unsig
         kgi_given_force(&g, &host);
         /* A wrapper is refused here (200, recorded): only libraries are loaded from one. */
         if ((file || g.bytes.at == image) && kgi_given_source(&g, &host, &settings, &p->source))
-            done = (can_stand(&p->source, count) && load_marked(module, &g, &p->source, &host)) ||
+            done = (!g.forced && can_stand(&p->source, count) && load_marked(module, &g, &p->source, &host)) ||
                    load_whole(module, p, &g, &host, count, options, values);
         kgi_part_free(p);
         kgi_given_end(&g);

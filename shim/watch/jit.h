@@ -168,6 +168,8 @@ void kgi_kernels_end(struct kgi_kernels *k);
  * there is none. */
 const struct kgi_jitted *kgi_jit_hollow(CUlibrary library);
 CUlibrary kgi_jit_beside(CUlibrary library, const char *kernel);
+/* The library, which has no kernels, stands for a module, and this is given out for it; false without memory. */
+bool kgi_jit_module_stands(CUmodule module, CUlibrary library);
 /* The library whose module this is, if others answer for it, else NULL. */
 CUlibrary kgi_jit_module_library(CUmodule module);
 /* Whether the context of such a one is gone, and it with that. */

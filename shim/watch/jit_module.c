@@ -24,9 +24,11 @@ struct stand_in {
     struct answer *answers;
 };
 
-/* A module that has answered for it, in the same context: of a kernel's own library, or of the whole's. */
+/* A module that has answered for one, in the same context: of a kernel's own library, or of the whole's. */
 struct answer {
     struct answer *next;
+    struct stand_in *of;
+    CUlibrary library;
     CUmodule module;
 };
 
@@ -40,9 +42,9 @@ static struct stand_in *stand_in_of(CUmodule module)
     return (struct stand_in *)(uintptr_t)kgi_map_get(&by_module, (uintptr_t)module);
 }
 
-static struct stand_in *answered_by(CUmodule module)
+static struct answer *answer_of(CUmodule module)
 {
-    return (struct stand_in *)(uintptr_t)kgi_map_get(&by_answer, (uintptr_t)module);
+    return (struct answer *)(uintptr_t)kgi_map_get(&by_answer, (uintptr_t)module);
 }
 
 /* With the lock held, as record_for. Of several records of one address one counts, the last. */
@@ -52,16 +54,27 @@ static void forget(CUmodule module, const struct stand_in *s)
         kgi_map_set(&by_module, (uintptr_t)module, 0);
 }
 
-/* Those of a record that is used for another context, or whose library is gone. */
+/* Whether what is found in them is of it. */
+static void let_answer(const struct stand_in *s, bool may)
+{
+    for (struct answer *a = s->answers; a; a = a->next) {
+        if (!may && answer_of(a->module) == a)
+            kgi_map_set(&by_answer, (uintptr_t)a->module, 0);
+        if (may && !answer_of(a->module)) /* else it is another's by now */
+            kgi_map_set(&by_answer, (uintptr_t)a->module, (uintptr_t)a);
+    }
+}
+
+/* Of a record that is used for another context, or whose library is gone. */
 static void forget_answers(struct stand_in *s)
 {
-    for (struct answer *a = s->answers, *next; a; a = next) {
-        next = a->next;
-        if (answered_by(a->module) == s)
-            kgi_map_set(&by_answer, (uintptr_t)a->module, 0);
-        a->next = unused_answers;
-        unused_answers = a;
-    }
+    struct answer **last = &s->answers;
+
+    let_answer(s, false);
+    while (*last)
+        last = &(*last)->next;
+    *last = unused_answers;
+    unused_answers = s->answers;
     s->answers = NULL;
 }
 
@@ -87,7 +100,7 @@ static void drop_handle(CUmodule module, CUlibrary library)
     struct kgi_kernel known;
 
     if (kgi_handle_root(module) == library && kgi_handle_get(module, &known))
-        kgi_handle_drop(module, known.image);
+        kgi_handle_drop(module, &known);
 }
 
 /* Other threads may be about to keep the same, and some of them to look for it: where it is, it stays. */
@@ -110,6 +123,8 @@ static bool keep(const struct kgi_jitted *owner, CUlibrary library, CUcontext co
         s->module = module;
         s->owner = owner;
         kept = kgi_map_set(&by_module, (uintptr_t)module, (uintptr_t)s) == 0;
+        if (!kept)
+            s->owner = NULL;
     }
     kgi_unlock(&lock);
     if (before && before != module)
@@ -132,11 +147,11 @@ static void is_no_answer(CUmodule module)
 }
 
 /* What is found in it is of the module that was given out. Without memory that is not known of it. */
-static void keep_answer(struct stand_in *s, CUmodule module)
+static void keep_answer(struct stand_in *s, CUmodule module, CUlibrary library)
 {
-    struct answer *a;
+    struct answer *a = answer_of(module);
 
-    if (answered_by(module) == s)
+    if (a && a->of == s && a->library == library)
         return;
     kgi_lock(&lock);
     a = unused_answers;
@@ -145,9 +160,9 @@ static void keep_answer(struct stand_in *s, CUmodule module)
     else
         a = kgi_alloc(sizeof *a);
     if (a) {
-        *a = (struct answer){s->answers, module};
+        *a = (struct answer){s->answers, s, library, module};
         s->answers = a;
-        kgi_map_set(&by_answer, (uintptr_t)module, (uintptr_t)s);
+        kgi_map_set(&by_answer, (uintptr_t)module, (uintptr_t)a);
     }
     kgi_unlock(&lock);
 }
@@ -158,8 +173,17 @@ void kgi_jit_module_met(CUmodule module)
 
     if (s)
         is_another(module, s);
-    if (answered_by(module))
+    if (answer_of(module))
         is_no_answer(module);
+}
+
+bool kgi_jit_module_stands(CUmodule module, CUlibrary library)
+{
+    const struct kgi_jitted *owner = kgi_jit_hollow(library);
+    CUcontext context = NULL;
+
+    return owner && !kgi_jit_driver.CtxGetCurrent(&context) && context &&
+           keep(owner, library, context, module);
 }
 
 CUlibrary kgi_jit_module_library(CUmodule module)
@@ -191,12 +215,13 @@ void kgi_jit_modules_lead(const struct kgi_jitted *owner, bool somewhere)
 {
     kgi_lock(&lock);
     for (struct stand_in *s = all; s; s = s->next) {
-        if (s->owner == owner && !somewhere) {
+        if (s->owner != owner)
+            continue;
+        let_answer(s, somewhere);
+        if (!somewhere)
             forget(s->module, s);
-            forget_answers(s);
-        } else if (s->owner == owner && !stand_in_of(s->module)) { /* else it has become another's */
+        else if (!stand_in_of(s->module)) /* else it has become another's */
             kgi_map_set(&by_module, (uintptr_t)s->module, (uintptr_t)s);
-        }
     }
     kgi_unlock(&lock);
 }
@@ -204,21 +229,24 @@ void kgi_jit_modules_lead(const struct kgi_jitted *owner, bool somewhere)
 void kgi_jit_modules_end(const struct kgi_jitted *owner)
 {
     kgi_lock(&lock);
-    for (struct stand_in *s = all; s; s = s->next)
-        if (s->owner == owner)
-            s->owner = NULL;
+    for (struct stand_in *s = all; s; s = s->next) {
+        if (s->owner != owner)
+            continue;
+        forget_answers(s);
+        s->owner = NULL;
+    }
     kgi_unlock(&lock);
 }
 
 /* The module of the library that answers; another answers when an image of ours turns out to be bad. */
-static CUresult module_in(CUmodule *module, CUlibrary library, const char *kernel)
+static CUresult module_in(CUmodule *module, CUlibrary library, const char *kernel, CUlibrary *used)
 {
-    CUlibrary used = kernel ? kgi_jit_kernel(library, kernel) : kgi_jit_used(library);
     CUresult result;
 
+    *used = kernel ? kgi_jit_kernel(library, kernel) : kgi_jit_used(library);
     do
-        result = kgi_jit_driver.LibraryGetModule(module, used);
-    while (result && kgi_jit_failed(library, &used, (int)result));
+        result = kgi_jit_driver.LibraryGetModule(module, *used);
+    while (result && kgi_jit_failed(library, used, (int)result));
     return result;
 }
 
@@ -238,29 +266,30 @@ static CUresult is_still(const struct stand_in *s, bool *still)
 static CUresult answer_for(struct stand_in *s, CUmodule *module, const char *kernel)
 {
     struct kgi_kernel known;
+    CUlibrary used;
     CUmodule found;
     bool still;
     CUresult result = is_still(s, &still);
 
     if (result || !still)
         return result;
-    result = module_in(&found, s->library, kernel);
+    result = module_in(&found, s->library, kernel, &used);
     if (result)
         return result;
-    keep_answer(s, found);
+    keep_answer(s, found, used);
     if (kgi_handle_get(*module, &known)) /* what is found in it later is of this image */
         kgi_handle_set(found, known.image, NULL, *module);
     *module = found;
     return CUDA_SUCCESS;
 }
 
-/* Makes its context current, where it is not; false: it is gone. */
-static bool enter(const struct stand_in *s, bool *pushed)
+/* Makes its context current, where it is not. */
+static CUresult enter(const struct stand_in *s, bool *pushed)
 {
     CUcontext context = NULL;
 
     *pushed = kgi_jit_driver.CtxGetCurrent(&context) || context != s->context;
-    return !*pushed || !kgi_jit_driver.CtxPush(s->context);
+    return *pushed ? kgi_jit_driver.CtxPush(s->context) : CUDA_SUCCESS;
 }
 
 static void leave(bool pushed)
@@ -274,11 +303,16 @@ static void leave(bool pushed)
 bool kgi_jit_module_gone(CUmodule module)
 {
     const struct stand_in *s = stand_in_of(module);
-    bool pushed, there = !s || enter(s, &pushed);
+    bool pushed, still = true;
+    CUresult result = s ? enter(s, &pushed) : CUDA_SUCCESS;
 
-    if (s && there)
+    if (result)
+        return result == CUDA_ERROR_INVALID_CONTEXT || result == CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    if (s) {
+        result = is_still(s, &still);
         leave(pushed);
-    return !there;
+    }
+    return !result && !still;
 }
 
 CUresult kgi_jit_module_for(CUmodule *module, const char *kernel)
@@ -288,7 +322,7 @@ CUresult kgi_jit_module_for(CUmodule *module, const char *kernel)
     int saved = errno;
     bool pushed;
 
-    if (s && enter(s, &pushed)) { /* else the driver knows what to say */
+    if (s && !enter(s, &pushed)) { /* else the driver knows what to say */
         result = answer_for(s, module, kernel);
         leave(pushed);
     }
@@ -321,21 +355,43 @@ static void module_of(CUmodule *module, CUlibrary library, const struct kgi_kern
     *module = whole;
 }
 
-/* What was found through a module that was given out is of that, whatever context is current. */
+/* The one that was given out, if this answers for it; what it was in a context that is gone, another may lie at its
+ * address. */
+static bool answers(CUmodule module, CUmodule *given)
+{
+    struct answer a = {.of = NULL};
+    const struct answer *found;
+    CUmodule now = NULL;
+    CUresult result;
+    bool pushed, still = true;
+
+    kgi_lock(&lock);
+    found = answer_of(module);
+    if (found)
+        a = *found;
+    kgi_unlock(&lock);
+    if (!a.of || enter(a.of, &pushed))
+        return false;
+    *given = a.of->module;
+    result = kgi_jit_driver.LibraryGetModule(&now, a.library);
+    if (!result && now == module)
+        is_still(a.of, &still);
+    else if (!result)
+        is_no_answer(module);
+    leave(pushed);
+    return result || (now == module && still);
+}
+
 void kgi_jit_module_of(CUmodule *module, CUfunction function)
 {
     CUlibrary library = (CUlibrary)(uintptr_t)kgi_handle_root(function);
-    struct stand_in *s = answered_by(*module);
     struct kgi_kernel kernel;
+    CUmodule given;
     int saved = errno;
-    bool pushed, still;
 
-    if (s && enter(s, &pushed)) {
-        if (!is_still(s, &still) && still)
-            *module = s->module;
-        leave(pushed);
-    } else if (!s && kgi_handle_get(function, &kernel)) {
+    if (answers(*module, &given))
+        *module = given;
+    else if (kgi_handle_get(function, &kernel))
         module_of(module, library, &kernel);
-    }
     errno = saved;
 }

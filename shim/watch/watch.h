@@ -68,6 +68,7 @@ struct kgi_kernel {
     struct kgi_image *image;
     const char *name; /* mangled; lives as long as the image's object, or for ever */
     uint32_t age;     /* of the image when this was recorded */
+    uint32_t turn;    /* of a handle that was given by a load: which load; else 0 */
 };
 
 /* A copy of name that lives for ever, kept once. */
@@ -97,18 +98,16 @@ int kgi_image_kernels(const struct kgi_image *image, int index,
                       void *context);
 
 /* handle (CUmodule, CUlibrary, CUfunction, CUkernel, host stub, cudaKernel_t) -> its record. name is
- * not copied. container: the handle it was found through, or NULL; dropping that drops this too. Dropping
- * the handle that an image built in memory was loaded as drops the image. One that is another image's by now
- * stays: between an unload and its end another thread's load may have been given the same. */
+ * not copied. container: the handle it was found through; dropping that drops this too. NULL: it was given by a
+ * load, so that what was known of it before is void. Dropping the handle that an image built in memory was
+ * loaded as drops the image. One that was given by another load by now stays: between an unload and its end
+ * another thread's may have been given the same. */
 void kgi_handle_set(const void *handle, struct kgi_image *image, const char *name,
                     const void *container);
 bool kgi_handle_get(const void *handle, struct kgi_kernel *out);
 /* The module or library through which it was found, whatever stood between; NULL when not known. */
 const void *kgi_handle_root(const void *handle);
-void kgi_handle_drop(const void *handle, const struct kgi_image *image);
-/* Before an unload: once the driver has let go of a handle, another thread's load may be given it. What was
- * found through it is forgotten, the image is not. */
-bool kgi_handle_take(const void *handle, struct kgi_kernel *out);
+void kgi_handle_drop(const void *handle, const struct kgi_kernel *known);
 
 /* The bytes of an image that lies in memory (wrapper, fatbin, ELF, PTX text), as far as it says it is
  * and is mapped. Empty for a wrapper with a set of relocatable fatbins, which is for linking. */

@@ -10,6 +10,7 @@
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache destroyed
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_FAIL=cuLibraryUnload=1@1 TMP/cache stays
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache functions
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache answers
  */
 #include <pthread.h>
 #include "jit_many.h"
@@ -191,6 +192,30 @@ static void functions(void)
     CALL(cuLibraryUnload, library);
 }
 
+/* What answered for a module in a context that is gone: the module of another library lies at its address. */
+static void answers(void)
+{
+    CUcontext context = NULL;
+    CUlibrary large = NULL, small = NULL;
+    CUmodule module = NULL, back = NULL, again = NULL;
+    CUkernel kernel = NULL;
+    CUfunction function = NULL;
+    CALL(cuCtxCreate_v2, &context, 0, 0);
+    load(&large);
+    CALL(cuLibraryLoadData, &small, &fitting, NULL, NULL, 0, NULL, NULL, 0);
+    CALL(cuLibraryGetModule, &module, large);
+    CALL(cuModuleGetFunction, &function, module, own[0]);
+    CALL(cuCtxDestroy_v2, context);
+    CALL(cuCtxCreate_v2, &context, 0, 0);
+    CALL(cuLibraryGetModule, &again, large);
+    compare(again, module);
+    CALL(cuLibraryGetKernel, &kernel, small, KERNEL);
+    CALL(cuKernelGetFunction, &function, kernel);
+    CALL(cuFuncGetModule, &back, function);
+    CALL(cuLibraryGetModule, &module, small);
+    printf("of %s library\n", back == module ? "its" : "another");
+}
+
 static void run(const char *what)
 {
     if (strcmp(what, "contexts") == 0) {
@@ -207,6 +232,8 @@ static void run(const char *what)
         stays();
     if (strcmp(what, "functions") == 0)
         functions();
+    if (strcmp(what, "answers") == 0)
+        answers();
 }
 
 int main(int argc, char **argv)

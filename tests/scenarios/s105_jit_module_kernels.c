@@ -114,11 +114,15 @@ static void contexts(void)
 
 static void stays(void)
 {
-    CUmodule module = NULL;
+    CUmodule module = NULL, back = NULL;
+    CUfunction function = NULL;
     load(&module, "data");
     ask(module, own[0]);
+    CALL(cuModuleGetFunction, &function, module, own[0]);
     if (is_guarded()) /* else it is not by a library's unload */
         cuModuleUnload(module);
+    CALL(cuFuncGetModule, &back, function);
+    printf("of %s module\n", back == module ? "this" : "another");
     ask(module, own[0]);
     ask(module, own[1]);
     CALL(cuModuleUnload, module);

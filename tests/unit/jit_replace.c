@@ -124,21 +124,20 @@ static void alone(void **state)
     struct kgi_verdict verdict;
     struct kgi_source s, t;
     struct kgi_bytes one;
-    size_t room = 0;
 
     (void)state;
     assert_int_equal(source("tests/gpu/cases/pick_compute_80_compute_120_ba.fatbin", 90, &s), 0);
-    one = kgi_source_alone(&s, &room);
+    one = kgi_source_alone(&s);
     assert_int_equal(kgi_fatbin_length(one), one.size);
     assert_int_equal(kgi_source_of(one, &host, &none, &t, &verdict), 0);
     assert_memory_equal(s.key.digest, t.key.digest, 32);
-    kgi_pages_put((void *)(uintptr_t)one.at, room);
+    kgi_pages_put((void *)(uintptr_t)one.at, one.size);
     assert_int_equal(source("tests/gpu/cases/compute_80.ptx", 90, &s), 0);
-    one = kgi_source_alone(&s, &room);
+    one = kgi_source_alone(&s);
     assert_int_equal(one.at[one.size - 1], 0);
     assert_int_equal(kgi_source_of(one, &host, &none, &t, &verdict), 0);
     assert_memory_equal(s.key.digest, t.key.digest, 32);
-    kgi_pages_put((void *)(uintptr_t)one.at, room);
+    kgi_pages_put((void *)(uintptr_t)one.at, one.size);
 }
 
 /* The original with cubins for two GPUs behind it: each takes its own, a third still has the PTX. */

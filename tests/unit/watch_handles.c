@@ -23,6 +23,14 @@ static bool known(const void *h)
     return kgi_handle_get(h, &kernel);
 }
 
+static void drop(const void *h)
+{
+    struct kgi_kernel kernel;
+
+    if (kgi_handle_get(h, &kernel))
+        kgi_handle_drop(h, &kernel);
+}
+
 static void parts_go_with_the_whole(void **state)
 {
     struct kgi_image *image = kgi_image_at(lasting, NULL);
@@ -37,11 +45,11 @@ static void parts_go_with_the_whole(void **state)
     kgi_handle_set(handle(5), image, "five", handle(5)); /* and one that is its own container */
     assert_true(kgi_handle_get(handle(4), &kernel));
     assert_string_equal(kernel.name, "four");
-    kgi_handle_drop(handle(2), image);
+    drop(handle(2));
     assert_true(known(handle(1)) && known(handle(3)) && known(handle(5)));
     assert_false(known(handle(2)) || known(handle(4)));
     kgi_handle_set(handle(2), image, "again", handle(1));
-    kgi_handle_drop(handle(1), image);
+    drop(handle(1));
     assert_false(known(handle(1)) || known(handle(2)) || known(handle(3)));
     assert_true(known(handle(5)));
 }
@@ -51,17 +59,18 @@ static void another_at_its_address(void **state)
 {
     char memory[64] = "not an image either, and on the stack";
     struct kgi_image *first = kgi_image_at(lasting, NULL), *second = kgi_image_at(memory, NULL);
-    struct kgi_kernel kernel;
+    struct kgi_kernel kernel, old;
 
     (void)state;
     kgi_handle_set(handle(10), first, NULL, NULL);
+    assert_true(kgi_handle_get(handle(10), &old));
     kgi_handle_set(handle(11), first, "old", handle(10));
     kgi_handle_set(handle(10), second, NULL, NULL);
     assert_false(known(handle(11)));
     /* The unload of the first returns only now. */
-    kgi_handle_drop(handle(10), first);
+    kgi_handle_drop(handle(10), &old);
     assert_true(kgi_handle_get(handle(10), &kernel) && kernel.image == second);
-    kgi_handle_drop(handle(10), second);
+    drop(handle(10));
     assert_false(known(handle(10)));
 }
 
@@ -86,37 +95,40 @@ static void another_of_the_same_image(void **state)
     assert_ptr_equal(kgi_handle_root(handle(21)), handle(23));
     assert_false(known(handle(22)));
     kgi_handle_set(handle(22), image, "function", handle(21));
-    kgi_handle_drop(handle(20), image);
+    drop(handle(20));
     assert_ptr_equal(kgi_handle_root(handle(22)), handle(23));
-    kgi_handle_drop(handle(23), image);
+    drop(handle(23));
     assert_false(known(handle(21)) || known(handle(22)));
     assert_true(known(handle(24)));
-    kgi_handle_drop(handle(24), image);
+    drop(handle(24));
 }
 
-/* Before an unload: what is found at the address meanwhile is another's, and stays. What was found through
- * something else is not unloaded. */
-static void taken(void **state)
+/* Between an unload and its end another load, of the same image even, is given the handle: it stays, with what
+ * was found through it. An image built in memory goes with what it was loaded as, and with nothing else. */
+static void another_turn(void **state)
 {
     char memory[64] = "an image on the stack, to be unloaded";
-    struct kgi_image *image = kgi_image_at(memory, NULL);
-    struct kgi_kernel gone = {.image = NULL};
+    struct kgi_image *images[2] = {kgi_image_at(lasting, NULL), kgi_image_at(memory, NULL)};
 
     (void)state;
-    assert_false(kgi_handle_take(handle(30), &gone));
-    kgi_handle_set(handle(30), image, NULL, NULL);
-    kgi_handle_set(handle(31), image, "function", handle(30));
-    assert_false(kgi_handle_take(handle(31), &gone));
-    assert_true(known(handle(31)));
-    assert_true(kgi_handle_take(handle(30), &gone));
-    assert_true(gone.image == image && gone.age == image->age && !gone.name);
-    assert_false(known(handle(30)) || known(handle(31)));
-    assert_int_equal(image->age, gone.age); /* the driver may refuse */
-    kgi_handle_set(handle(30), image, NULL, NULL);
-    kgi_handle_set(handle(31), image, "function", handle(30));
-    kgi_image_unregister(gone.image, gone.age);
-    assert_false(known(handle(30)) || known(handle(31)));
-    assert_false(kgi_handle_take(handle(30), &gone));
+    for (int i = 0; i < 2; i++) {
+        struct kgi_kernel gone, found;
+        uint32_t age = images[i]->age;
+
+        kgi_handle_set(handle(30), images[i], NULL, NULL);
+        kgi_handle_set(handle(31), images[i], "function", handle(30));
+        assert_true(kgi_handle_get(handle(30), &gone) && kgi_handle_get(handle(31), &found));
+        kgi_handle_drop(handle(31), &found);
+        assert_int_equal(images[i]->age, age);
+        kgi_handle_set(handle(30), images[0], NULL, NULL);
+        assert_false(known(handle(31)));
+        kgi_handle_set(handle(31), images[0], "function", handle(30));
+        kgi_handle_drop(handle(30), &gone);
+        assert_true(known(handle(30)) && known(handle(31)));
+        assert_int_equal(images[i]->age, age + (uint32_t)i);
+        drop(handle(30));
+        assert_false(known(handle(30)) || known(handle(31)));
+    }
 }
 
 /* Several threads may find at once that another image lies where one was. */
@@ -146,7 +158,7 @@ static void no_growth(void **state)
         kgi_handle_set(handle(100 + 3 * i), image, NULL, NULL);
         kgi_handle_set(handle(101 + 3 * i), image, "kernel", handle(100 + 3 * i));
         kgi_handle_set(handle(102 + 3 * i), image, "kernel", handle(101 + 3 * i));
-        kgi_handle_drop(handle(100 + 3 * i), image);
+        drop(handle(100 + 3 * i));
         if (i == 1000)
             before = kgi_alloc(16);
     }
@@ -179,8 +191,8 @@ static void no_growth_by_plugins(void **state)
         assert_int_equal(image->count, 8);
         kgi_image_inspect(image);
         assert_int_equal(image->codes[7].kernels, 1);
-        kgi_failure(&call, &(struct kgi_kernel){image, "kernel", image->age});
-        kgi_failure(&call, &(struct kgi_kernel){image, "kernel", image->age});
+        kgi_failure(&call, &(struct kgi_kernel){image, "kernel", image->age, 0});
+        kgi_failure(&call, &(struct kgi_kernel){image, "kernel", image->age, 0});
         kgi_image_unregister(image, image->age);
         if (i == 100)
             before = kgi_alloc(16);
@@ -195,7 +207,7 @@ int main(void)
         cmocka_unit_test(parts_go_with_the_whole),
         cmocka_unit_test(another_at_its_address),
         cmocka_unit_test(another_of_the_same_image),
-        cmocka_unit_test(taken),
+        cmocka_unit_test(another_turn),
         cmocka_unit_test(ends_once),
         cmocka_unit_test(no_growth),
         cmocka_unit_test(no_growth_by_plugins),
