@@ -18,7 +18,8 @@
 struct stand_in {
     struct stand_in *next;
     const struct kgi_jitted *owner; /* NULL: free */
-    CUlibrary library;              /* the program's handle */
+    CUlibrary library;              /* the program's handle; */
+    bool loaded;                    /* or ours: the program loaded a module */
     CUcontext context;              /* of which a library has one module */
     CUmodule module;
     struct answer *answers;
@@ -104,7 +105,8 @@ static void drop_handle(CUmodule module, CUlibrary library)
 }
 
 /* Other threads may be about to keep the same, and some of them to look for it: where it is, it stays. */
-static bool keep(const struct kgi_jitted *owner, CUlibrary library, CUcontext context, CUmodule module)
+static bool keep(const struct kgi_jitted *owner, CUlibrary library, CUcontext context, CUmodule module,
+                 bool loaded)
 {
     CUmodule before = NULL;
     struct stand_in *s;
@@ -119,6 +121,7 @@ static bool keep(const struct kgi_jitted *owner, CUlibrary library, CUcontext co
         forget(s->module, s);
         forget_answers(s);
         s->library = library;
+        s->loaded = loaded;
         s->context = context;
         s->module = module;
         s->owner = owner;
@@ -183,7 +186,7 @@ bool kgi_jit_module_stands(CUmodule module, CUlibrary library)
     CUcontext context = NULL;
 
     return owner && !kgi_jit_driver.CtxGetCurrent(&context) && context &&
-           keep(owner, library, context, module);
+           keep(owner, library, context, module, true);
 }
 
 CUlibrary kgi_jit_module_library(CUmodule module)
@@ -205,7 +208,7 @@ void kgi_jit_module_given(CUmodule *module, CUlibrary library, CUlibrary used)
         kgi_jit_module_met(*module);
     else if (!kgi_jit_driver.CtxGetCurrent(&context) &&
              !(s && s->owner == owner && s->context == context) &&
-             !keep(owner, library, context, *module) &&
+             !keep(owner, library, context, *module, false) &&
              !kgi_jit_driver.LibraryGetModule(&whole, kgi_jit_used(library)))
         *module = whole; /* without memory nobody could answer for the hollow one */
     errno = saved;
@@ -300,6 +303,11 @@ static void leave(bool pushed)
         kgi_jit_driver.CtxPop(&context);
 }
 
+static bool is_of_gone(CUresult result)
+{
+    return result == CUDA_ERROR_INVALID_CONTEXT || result == CUDA_ERROR_CONTEXT_IS_DESTROYED;
+}
+
 bool kgi_jit_module_gone(CUmodule module)
 {
     const struct stand_in *s = stand_in_of(module);
@@ -307,7 +315,7 @@ bool kgi_jit_module_gone(CUmodule module)
     CUresult result = s ? enter(s, &pushed) : CUDA_SUCCESS;
 
     if (result)
-        return result == CUDA_ERROR_INVALID_CONTEXT || result == CUDA_ERROR_CONTEXT_IS_DESTROYED;
+        return is_of_gone(result);
     if (s) {
         result = is_still(s, &still);
         leave(pushed);
@@ -318,13 +326,18 @@ bool kgi_jit_module_gone(CUmodule module)
 CUresult kgi_jit_module_for(CUmodule *module, const char *kernel)
 {
     struct stand_in *s = stand_in_of(*module);
-    CUresult result = CUDA_SUCCESS;
+    CUresult result;
     int saved = errno;
     bool pushed;
 
-    if (s && !enter(s, &pushed)) { /* else the driver knows what to say */
+    if (!s)
+        return CUDA_SUCCESS;
+    result = enter(s, &pushed);
+    if (!result) {
         result = answer_for(s, module, kernel);
         leave(pushed);
+    } else { /* recorded for a module; of a library's, the driver will say what it says */
+        result = s->loaded && is_of_gone(result) ? CUDA_ERROR_INVALID_HANDLE : CUDA_SUCCESS;
     }
     errno = saved;
     return result;

@@ -510,9 +510,9 @@ def bench():
     parts, code = os.path.join(JIT, "parts"), os.path.join(JIT, "parts_code")
     # Eager loading happens while the context is made: then that belongs to the time.
     for mode, what in (("LAZY", "total_ms"), ("EAGER", "whole_ms")) if wanted("bench/parts") else ():
-        one = ways([parts, "1"], [code, "1"], mode, 11, 5, "100 images, one used", what)
+        one = ways([parts, "1"], [code, "1"], mode, 9, 5, "100 images, one used", what)
         bar(f"bench/parts-one/{mode}/cold", one["c"], one["a"] * 1.05, "the driver + 5 %")
-        every = ways([parts, "100"], [code, "100"], mode, 5, 7, "100 images, all used", what)
+        every = ways([parts, "100"], [code, "100"], mode, 4, 7, "100 images, all used", what)
         bar(f"bench/parts-all/{mode}/cold", every["c"], every["a"] * 1.05, "the driver + 5 %")
         bar(f"bench/parts-all/{mode}/warm", every["d"], every["b"] / 3, "a third of the driver's warm")
 
