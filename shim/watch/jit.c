@@ -69,8 +69,8 @@ struct kgi_jitted {
 static struct kgi_lock lock;
 static struct kgi_map by_library, by_second;
 
-/* Modules that others answer for, at a time. One that is not unloaded before its context goes, of which nothing
- * is heard, stays. */
+/* Modules that others answer for, at a time. One that is not unloaded before its context is reset, of which
+ * nothing is heard, stays. */
 #define MODULES_MOST 64
 static _Atomic int modules;
 
@@ -413,7 +413,7 @@ void kgi_jit_done(struct kgi_jitted *j, CUresult result)
  * loaded, while most programs want few of its kernels. So the process that compiles it compiles the first
  * that are asked for by themselves as well. In the next one, and here already, a library without kernels is
  * loaded in its place: the program gets the module of that, which others answer for as they do for a
- * library's (jit_module.c); for what is missing then, the whole.
+ * library's (jit_module.c), in a primary context; for what is missing then, the whole.
  */
 
 static bool can_stand(const struct kgi_source *source, unsigned option_count)
@@ -424,7 +424,7 @@ static bool can_stand(const struct kgi_source *source, unsigned option_count)
     return !option_count && !source->too_new && kgi_jit_driver.LibraryLoadData &&
            kgi_jit_driver.LibraryUnload && kgi_jit_driver.LibraryGetModule &&
            !kgi_jit_host_at(1, &host, &ordinal) &&
-           atomic_load_explicit(&modules, memory_order_relaxed) < MODULES_MOST;
+           atomic_load_explicit(&modules, memory_order_relaxed) < MODULES_MOST && kgi_jit_in_primary();
 }
 
 /* Of the one entry that is compiled; what the program handed over may be gone after the load. */
@@ -574,18 +574,11 @@ bool kgi_jit_module_unload(struct kgi_jitted **out, CUmodule module, CUresult *r
 {
     CUlibrary library = kgi_jit_module_library(module);
     struct kgi_jitted *j = library ? record_of(library) : NULL;
-    bool gone;
 
     if (!j || j->module != module)
         return false;
-    gone = kgi_jit_module_gone(module);
     *out = kgi_jit_unload(library);
     *result = kgi_jit_driver.LibraryUnload(library);
-    if (gone) { /* recorded: what the driver says of a module that went with its context */
-        kgi_jit_done(j, *result);
-        *out = NULL;
-        *result = CUDA_ERROR_INVALID_HANDLE;
-    }
     return true;
 }
 

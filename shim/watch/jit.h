@@ -65,6 +65,8 @@ bool kgi_jit_find_driver(void);
 bool kgi_jit_current(struct kgi_host *host, int *ordinal);
 /* The i-th GPU of the machine that differs from those before. */
 bool kgi_jit_host_at(size_t i, struct kgi_host *host, int *ordinal);
+/* Whether the current context is its GPU's primary one. */
+bool kgi_jit_in_primary(void);
 /* Where no context is current, the only GPU's primary one, if the program has made it already, is
  * lent to this thread: cudart 13 asks for managed variables before it sets its context. */
 bool kgi_jit_borrow(void);
@@ -168,12 +170,11 @@ void kgi_kernels_end(struct kgi_kernels *k);
  * there is none. */
 const struct kgi_jitted *kgi_jit_hollow(CUlibrary library);
 CUlibrary kgi_jit_beside(CUlibrary library, const char *kernel);
-/* The library, which has no kernels, stands for a module, and this is given out for it; false without memory. */
+/* The library has no kernels, and this is its module in the current context: whether others answer for it now.
+ * Not where that is no primary one, or memory is short. */
 bool kgi_jit_module_stands(CUmodule module, CUlibrary library);
 /* The library whose module this is, if others answer for it, else NULL. */
 CUlibrary kgi_jit_module_library(CUmodule module);
-/* Whether the context of such a one is gone, and it with that. */
-bool kgi_jit_module_gone(CUmodule module);
 /* The library is about to be unloaded, and its modules with it; the driver did not let go of it, and they
  * lead somewhere again; it is gone. */
 void kgi_jit_modules_lead(const struct kgi_jitted *owner, bool somewhere);

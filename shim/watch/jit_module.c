@@ -5,10 +5,13 @@
  * A runtime of CUDA 12 asks a library for its module first, and the module for kernels. So the program gets
  * the module of the hollow library that its handle stands for (jit_kernel.c), and what it asks of that is
  * asked of the module that has it: for a kernel on its own its own library's, for everything else the whole's.
- * A module belongs to the context in which it was asked for; so does the one that answers.
+ * A module belongs to the context in which it was asked for; so does the one that answers. That context is made
+ * current for it, so it must be there: a GPU's primary one is, for as long as the process. Of others, which
+ * may be destroyed without a word to us (and pushed then, which the driver does not refuse: recorded, memory was
+ * corrupted), the program gets the whole's module.
  *
- * A context may be destroyed, and its modules with it, without a word to us: another module may lie at the
- * address of one that was given out. So a module is asked for once more before others answer for it.
+ * A primary context may be reset, and its modules go with that: another module may lie at the address of one that
+ * was given out. So a module is asked for once more before others answer for it.
  */
 #include "jit.h"
 
@@ -18,8 +21,7 @@
 struct stand_in {
     struct stand_in *next;
     const struct kgi_jitted *owner; /* NULL: free */
-    CUlibrary library;              /* the program's handle; */
-    bool loaded;                    /* or ours: the program loaded a module */
+    CUlibrary library;              /* the program's handle, or ours for a module that it loaded */
     CUcontext context;              /* of which a library has one module */
     CUmodule module;
     struct answer *answers;
@@ -105,8 +107,7 @@ static void drop_handle(CUmodule module, CUlibrary library)
 }
 
 /* Other threads may be about to keep the same, and some of them to look for it: where it is, it stays. */
-static bool keep(const struct kgi_jitted *owner, CUlibrary library, CUcontext context, CUmodule module,
-                 bool loaded)
+static bool keep(const struct kgi_jitted *owner, CUlibrary library, CUcontext context, CUmodule module)
 {
     CUmodule before = NULL;
     struct stand_in *s;
@@ -121,7 +122,6 @@ static bool keep(const struct kgi_jitted *owner, CUlibrary library, CUcontext co
         forget(s->module, s);
         forget_answers(s);
         s->library = library;
-        s->loaded = loaded;
         s->context = context;
         s->module = module;
         s->owner = owner;
@@ -183,10 +183,13 @@ void kgi_jit_module_met(CUmodule module)
 bool kgi_jit_module_stands(CUmodule module, CUlibrary library)
 {
     const struct kgi_jitted *owner = kgi_jit_hollow(library);
+    const struct stand_in *s = stand_in_of(module);
     CUcontext context = NULL;
 
-    return owner && !kgi_jit_driver.CtxGetCurrent(&context) && context &&
-           keep(owner, library, context, module, true);
+    if (!owner || kgi_jit_driver.CtxGetCurrent(&context) || !context)
+        return false;
+    return (s && s->owner == owner && s->context == context) ||
+           (kgi_jit_in_primary() && keep(owner, library, context, module));
 }
 
 CUlibrary kgi_jit_module_library(CUmodule module)
@@ -198,19 +201,14 @@ CUlibrary kgi_jit_module_library(CUmodule module)
 
 void kgi_jit_module_given(CUmodule *module, CUlibrary library, CUlibrary used)
 {
-    const struct kgi_jitted *owner = used == library ? kgi_jit_hollow(library) : NULL;
-    const struct stand_in *s = stand_in_of(*module);
-    CUcontext context = NULL;
     CUmodule whole;
     int saved = errno;
 
-    if (!owner)
+    if (used != library || !kgi_jit_hollow(library))
         kgi_jit_module_met(*module);
-    else if (!kgi_jit_driver.CtxGetCurrent(&context) &&
-             !(s && s->owner == owner && s->context == context) &&
-             !keep(owner, library, context, *module, false) &&
+    else if (!kgi_jit_module_stands(*module, library) &&
              !kgi_jit_driver.LibraryGetModule(&whole, kgi_jit_used(library)))
-        *module = whole; /* without memory nobody could answer for the hollow one */
+        *module = whole;
     errno = saved;
 }
 
@@ -286,13 +284,14 @@ static CUresult answer_for(struct stand_in *s, CUmodule *module, const char *ker
     return CUDA_SUCCESS;
 }
 
-/* Makes its context current, where it is not. */
-static CUresult enter(const struct stand_in *s, bool *pushed)
+/* Makes its context current, where it is not; a primary one (kgi_jit_in_primary), which can be pushed at any
+ * time. */
+static bool enter(const struct stand_in *s, bool *pushed)
 {
     CUcontext context = NULL;
 
     *pushed = kgi_jit_driver.CtxGetCurrent(&context) || context != s->context;
-    return *pushed ? kgi_jit_driver.CtxPush(s->context) : CUDA_SUCCESS;
+    return !*pushed || !kgi_jit_driver.CtxPush(s->context);
 }
 
 static void leave(bool pushed)
@@ -303,41 +302,16 @@ static void leave(bool pushed)
         kgi_jit_driver.CtxPop(&context);
 }
 
-static bool is_of_gone(CUresult result)
-{
-    return result == CUDA_ERROR_INVALID_CONTEXT || result == CUDA_ERROR_CONTEXT_IS_DESTROYED;
-}
-
-bool kgi_jit_module_gone(CUmodule module)
-{
-    const struct stand_in *s = stand_in_of(module);
-    bool pushed, still = true;
-    CUresult result = s ? enter(s, &pushed) : CUDA_SUCCESS;
-
-    if (result)
-        return is_of_gone(result);
-    if (s) {
-        result = is_still(s, &still);
-        leave(pushed);
-    }
-    return !result && !still;
-}
-
 CUresult kgi_jit_module_for(CUmodule *module, const char *kernel)
 {
     struct stand_in *s = stand_in_of(*module);
-    CUresult result;
+    CUresult result = CUDA_SUCCESS;
     int saved = errno;
     bool pushed;
 
-    if (!s)
-        return CUDA_SUCCESS;
-    result = enter(s, &pushed);
-    if (!result) {
+    if (s && enter(s, &pushed)) { /* else the driver knows what to say */
         result = answer_for(s, module, kernel);
         leave(pushed);
-    } else { /* recorded for a module; of a library's, the driver will say what it says */
-        result = s->loaded && is_of_gone(result) ? CUDA_ERROR_INVALID_HANDLE : CUDA_SUCCESS;
     }
     errno = saved;
     return result;
@@ -383,7 +357,7 @@ static bool answers(CUmodule module, CUmodule *given)
     if (found)
         a = *found;
     kgi_unlock(&lock);
-    if (!a.of || enter(a.of, &pushed))
+    if (!a.of || !enter(a.of, &pushed))
         return false;
     *given = a.of->module;
     result = kgi_jit_driver.LibraryGetModule(&now, a.library);

@@ -53,6 +53,25 @@ bool kgi_jit_current(struct kgi_host *host, int *ordinal)
     return true;
 }
 
+/* Another may be destroyed at any time; this one's handle stays what it is. It is the program's as long as it is
+ * current, so that it is retained here and released without consequence. */
+bool kgi_jit_in_primary(void)
+{
+    CUcontext current = NULL, primary = NULL;
+    CUdevice device;
+    unsigned flags;
+    int active = 0;
+
+    if (!kgi_jit_driver.CtxGetCurrent || !kgi_jit_driver.PrimaryGetState || !kgi_jit_driver.PrimaryRetain ||
+        !kgi_jit_driver.PrimaryRelease || kgi_jit_driver.CtxGetCurrent(&current) || !current ||
+        kgi_jit_driver.CtxGetDevice(&device) ||
+        kgi_jit_driver.PrimaryGetState(device, &flags, &active) || !active ||
+        kgi_jit_driver.PrimaryRetain(&primary, device))
+        return false;
+    kgi_jit_driver.PrimaryRelease(device);
+    return primary == current;
+}
+
 /* Where no context is current, the only GPU's primary one, if the program has made it already, is
  * lent to this thread: cudart 13 asks for managed variables before it sets its context. */
 bool kgi_jit_borrow(void)

@@ -58,7 +58,8 @@ struct CUlinkState_st {
 };
 
 static bool initialised;
-static struct CUctx_st contexts[16];
+static struct CUctx_st contexts[16]; /* the primary ones */
+static struct CUctx_st created[16];  /* the first that is free is made next */
 static __thread struct CUctx_st *current, *below[16]; /* what was current when others were pushed */
 static __thread unsigned pushed;
 
@@ -334,8 +335,13 @@ CUresult cuCtxCreate_v2(CUcontext *context, unsigned flags, CUdevice device)
 {
     ENTER_STARTED(cuCtxCreate_v2);
     CHECK_DEVICE(device);
-    contexts[device].device = device;
-    *context = current = &contexts[device];
+    size_t i = 0;
+    while (i < sizeof created / sizeof *created && created[i].made)
+        i++;
+    if (i == sizeof created / sizeof *created)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    created[i] = (struct CUctx_st){.device = device, .made = true};
+    *context = current = &created[i];
     return CUDA_SUCCESS;
 }
 
@@ -367,6 +373,9 @@ CUresult cuCtxPushCurrent_v2(CUcontext context)
     ENTER_STARTED(cuCtxPushCurrent_v2);
     if (pushed == sizeof below / sizeof *below)
         return CUDA_ERROR_UNKNOWN;
+    /* Recorded on 580: it is taken, and memory is corrupted. */
+    if (context >= created && context < created + sizeof created / sizeof *created && !context->made)
+        abort();
     below[pushed++] = current;
     current = context;
     return CUDA_SUCCESS;
@@ -530,8 +539,18 @@ CUresult cuCtxDestroy_v2(CUcontext context)
 {
     ENTER_STARTED(cuCtxDestroy_v2);
     drop_modules(NULL, context);
+    context->made = false;
     if (current == context)
         current = NULL;
+    return CUDA_SUCCESS;
+}
+
+/* Its handle stays what it is. */
+CUresult cuDevicePrimaryCtxReset_v2(CUdevice device)
+{
+    ENTER_STARTED(cuDevicePrimaryCtxReset_v2);
+    CHECK_DEVICE(device);
+    drop_modules(NULL, &contexts[device]);
     return CUDA_SUCCESS;
 }
 

@@ -18,4 +18,10 @@ static inline void start_direct(void)
     answer("start", result);
 }
 
+/* Modules go with it; a primary one is there again at once, where it was. */
+static inline void reset(void)
+{
+    answer("reset", cuDevicePrimaryCtxReset_v2(0));
+}
+
 #endif

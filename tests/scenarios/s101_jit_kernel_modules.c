@@ -7,7 +7,8 @@
  * link: -l:libcuda.so.1 -lpthread
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_DEVICES=2 TMP/cache contexts
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache again
- * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache destroyed
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache reset
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache made
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_FAIL=cuLibraryUnload=1@1 TMP/cache stays
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache functions
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache answers
@@ -122,21 +123,16 @@ static void loaded_again(void)
 }
 
 /* Modules go with their context, libraries stay. */
-static void destroyed(void)
+static void gone_with_it(void)
 {
-    CUcontext context = NULL;
     CUlibrary library[2], plain = NULL;
     CUmodule module = NULL, gone = NULL;
     for (int i = 0; i < 2; i++)
         load(&library[i]);
     for (int i = 0; i < 4; i++) {
-        if (i)
-            CALL(cuCtxCreate_v2, &context, 0, 0);
         CALL(cuLibraryGetModule, &gone, library[0]);
         ask(gone, own[0]);
-        cuCtxGetCurrent(&context);
-        CALL(cuCtxDestroy_v2, context);
-        CALL(cuCtxCreate_v2, &context, 0, 0);
+        reset();
         if (i == 0 && CALL(cuModuleLoadData, &module, fatbin_120) == 0)
             ask(module, KERNEL);
         if (i == 1 && CALL(cuLibraryGetModule, &module, library[1]) == 0)
@@ -147,10 +143,43 @@ static void destroyed(void)
         if (i == 3 && CALL(cuLibraryGetModule, &module, library[0]) == 0)
             ask(module, own[2]);
         compare(module, gone);
-        CALL(cuCtxDestroy_v2, context);
+        reset();
     }
     for (int i = 0; i < 2; i++)
         CALL(cuLibraryUnload, library[i]);
+}
+
+/* In contexts that the program makes, which may be gone at any time, it gets the whole's module; no such context is
+ * made current behind its back: the driver does not see that it is gone. */
+static void made(void)
+{
+    CUcontext context[2], primary = NULL;
+    CUlibrary library = NULL;
+    CUkernel kernel = NULL;
+    CUfunction function = NULL;
+    CUmodule module[3], back = NULL;
+    cuCtxGetCurrent(&primary);
+    load(&library);
+    CALL(cuLibraryGetModule, &module[2], library);
+    ask(module[2], own[0]);
+    for (int i = 0; i < 2; i++) {
+        CALL(cuCtxCreate_v2, &context[i], 0, 0);
+        CALL(cuLibraryGetModule, &module[i], library);
+        ask(module[i], own[0]);
+        ask(module[i], own[1]);
+        kernel_of(library, own[0]);
+    }
+    CALL(cuCtxSetCurrent, primary);
+    ask(module[2], own[0]);
+    CALL(cuCtxDestroy_v2, context[0]);
+    CALL(cuLibraryGetKernel, &kernel, library, own[0]);
+    CALL(cuKernelGetFunction, &function, kernel);
+    CALL(cuFuncGetModule, &back, function);
+    printf("%s\n", back == module[2] ? "the library's" : "another");
+    CALL(cuCtxSetCurrent, context[1]);
+    ask(module[1], own[2]);
+    CALL(cuCtxDestroy_v2, context[1]);
+    CALL(cuLibraryUnload, library);
 }
 
 static void stays(void)
@@ -195,18 +224,15 @@ static void functions(void)
 /* What answered for a module in a context that is gone: the module of another library lies at its address. */
 static void answers(void)
 {
-    CUcontext context = NULL;
     CUlibrary large = NULL, small = NULL;
     CUmodule module = NULL, back = NULL, again = NULL;
     CUkernel kernel = NULL;
     CUfunction function = NULL;
-    CALL(cuCtxCreate_v2, &context, 0, 0);
     load(&large);
     CALL(cuLibraryLoadData, &small, &fitting, NULL, NULL, 0, NULL, NULL, 0);
     CALL(cuLibraryGetModule, &module, large);
     CALL(cuModuleGetFunction, &function, module, own[0]);
-    CALL(cuCtxDestroy_v2, context);
-    CALL(cuCtxCreate_v2, &context, 0, 0);
+    reset();
     CALL(cuLibraryGetModule, &again, large);
     compare(again, module);
     CALL(cuLibraryGetKernel, &kernel, small, KERNEL);
@@ -226,8 +252,10 @@ static void run(const char *what)
     start_direct();
     if (strcmp(what, "again") == 0)
         loaded_again();
-    if (strcmp(what, "destroyed") == 0)
-        destroyed();
+    if (strcmp(what, "reset") == 0)
+        gone_with_it();
+    if (strcmp(what, "made") == 0)
+        made();
     if (strcmp(what, "stays") == 0)
         stays();
     if (strcmp(what, "functions") == 0)

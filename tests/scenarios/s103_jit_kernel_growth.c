@@ -1,6 +1,6 @@
 /*
  * Twenty thousand times: a large library is loaded, kernels of it are asked for one by one, by name and by
- * module, and it is unloaded; as often the context is destroyed in which a library's module was asked for, and
+ * module, and it is unloaded; as often the context is reset in which a library's module was asked for, and
  * a module is loaded and unloaded, or goes with its context.
  * Nothing grows, also where the handles of what is gone are not used again. What the simulated driver keeps
  * is on the heap.
@@ -8,7 +8,7 @@
  * link: -l:libcuda.so.1
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache loaded
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_FRESH=1 TMP/cache loaded
- * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_FRESH=1 TMP/cache destroyed
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_FRESH=1 TMP/cache reset
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache modules
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_LOG=error TMP/cache left
  */
@@ -64,26 +64,20 @@ static void use_module(const char *name)
 /* With its context; of that nothing is heard, and a program that goes on so does not grow for ever. */
 static void leave_module(void)
 {
-    CUcontext context = NULL;
     CUmodule module = NULL;
     CUfunction function = NULL;
-    cuCtxGetCurrent(&context);
     if (cuModuleLoadData(&module, fatbin_many) != 0 ||
-        cuModuleGetFunction(&function, module, own[0]) != 0 || cuCtxDestroy_v2(context) != 0 ||
-        cuCtxCreate_v2(&context, 0, 0) != 0)
+        cuModuleGetFunction(&function, module, own[0]) != 0 || cuDevicePrimaryCtxReset_v2(0) != 0)
         abort();
 }
 
 /* The library stays. */
 static void use_again(CUlibrary library)
 {
-    CUcontext context = NULL;
     CUmodule module = NULL;
     CUfunction function = NULL;
-    cuCtxGetCurrent(&context);
     if (cuLibraryGetModule(&module, library) != 0 ||
-        cuModuleGetFunction(&function, module, own[0]) != 0 || cuCtxDestroy_v2(context) != 0 ||
-        cuCtxCreate_v2(&context, 0, 0) != 0)
+        cuModuleGetFunction(&function, module, own[0]) != 0 || cuDevicePrimaryCtxReset_v2(0) != 0)
         abort();
 }
 

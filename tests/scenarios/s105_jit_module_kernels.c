@@ -12,6 +12,7 @@
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_LOG=info TMP/cache trouble
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGFAKE_FAIL=cuLibraryUnload=1@1 TMP/cache stays
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache gone
+ * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_LOG=info TMP/cache made
  */
 #include <fcntl.h>
 #include "jit_many.h"
@@ -132,10 +133,8 @@ static void stays(void)
  * its address is free. */
 static void gone(void)
 {
-    CUcontext context = NULL;
     CUmodule module = NULL, other = NULL, gone_one = NULL;
     for (int i = 0; i < 4; i++) {
-        CALL(cuCtxCreate_v2, &context, 0, 0);
         if (i % 2) {
             CALL(cuModuleLoadData, &module, i == 1 ? fatbin_120 : ptx.data); /* the driver's, or ours */
             if (i == 1)
@@ -150,8 +149,22 @@ static void gone(void)
             ask(module, own[0]);
             gone_one = module;
         }
-        CALL(cuCtxDestroy_v2, context);
+        reset();
     }
+}
+
+/* In a context that the program made, which may be gone at any time, a module is all of it. */
+static void made(void)
+{
+    CUcontext context = NULL;
+    CUmodule module = NULL;
+    use("data", false);
+    CALL(cuCtxCreate_v2, &context, 0, 0);
+    use("data", true);
+    load(&module, "data");
+    ask(module, own[0]);
+    CALL(cuCtxDestroy_v2, context);
+    CALL(cuModuleUnload, module);
 }
 
 /* In the process that compiles it: all of it is taken out of the cache before it is needed. */
@@ -177,6 +190,8 @@ static void run(const char *what)
     start_direct();
     if (strcmp(what, "gone") == 0)
         gone();
+    else if (strcmp(what, "made") == 0)
+        made();
     else if (strcmp(what, "stays") == 0)
         stays();
     else if (strcmp(what, "take out") == 0)
