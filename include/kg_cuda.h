@@ -272,7 +272,6 @@ typedef size_t (*CUoccupancyB2DSize)(int blockSize);
     F(cuDevicePrimaryCtxRetain, (CUcontext *pctx, CUdevice dev))                                   \
     F(cuDevicePrimaryCtxRelease, (CUdevice dev))                                                   \
     F(cuDevicePrimaryCtxRelease_v2, (CUdevice dev))                                                \
-    F(cuDevicePrimaryCtxReset_v2, (CUdevice dev))                                                  \
     F(cuDevicePrimaryCtxGetState, (CUdevice dev, unsigned int *flags, int *active))                \
     /* contexts */                                                                                 \
     F(cuCtxCreate_v2, (CUcontext *pctx, unsigned int flags, CUdevice dev))                         \

@@ -545,7 +545,8 @@ CUresult cuCtxDestroy_v2(CUcontext context)
     return CUDA_SUCCESS;
 }
 
-/* Its handle stays what it is. */
+/* Its handle stays what it is. What cuGetProcAddress says of it was not recorded: linked alone. */
+__attribute__((visibility("default"))) CUresult cuDevicePrimaryCtxReset_v2(CUdevice device);
 CUresult cuDevicePrimaryCtxReset_v2(CUdevice device)
 {
     ENTER_STARTED(cuDevicePrimaryCtxReset_v2);

@@ -18,6 +18,8 @@ static inline void start_direct(void)
     answer("start", result);
 }
 
+CUresult cuDevicePrimaryCtxReset_v2(CUdevice device);
+
 /* Modules go with it; a primary one is there again at once, where it was. */
 static inline void reset(void)
 {
