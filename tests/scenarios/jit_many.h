@@ -37,4 +37,17 @@ static inline void kernel_of(CUlibrary library, const char *name)
     printf("%.22s = %d, of %s library\n", name, result, owner == library ? "this" : "another");
 }
 
+/* A kernel of a module, from the look-up to the launch, and back to the module. */
+static inline void kernel_of_module(CUmodule module, const char *name)
+{
+    CUfunction function = NULL;
+    CUmodule back = NULL;
+    int result = cuModuleGetFunction(&function, module, name);
+    if (result == 0)
+        result = launch(cuLaunchKernel, function);
+    if (result == 0)
+        result = cuFuncGetModule(&back, function);
+    printf("%.22s = %d%s\n", name, result, back == module || !back ? "" : ", of another module");
+}
+
 #endif

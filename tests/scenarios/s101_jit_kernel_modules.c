@@ -21,22 +21,9 @@ static int load(CUlibrary *library)
     return cuLibraryLoadData(library, &many, NULL, NULL, 0, NULL, NULL, 0);
 }
 
-/* A kernel of a module, from the look-up to the launch, and back to the module. */
-static void ask(CUmodule module, const char *name)
-{
-    CUfunction function = NULL;
-    CUmodule back = NULL;
-    int result = cuModuleGetFunction(&function, module, name);
-    if (result == 0)
-        result = launch(cuLaunchKernel, function);
-    if (result == 0)
-        result = cuFuncGetModule(&back, function);
-    printf("%.22s = %d%s\n", name, result, back == module ? "" : ", of another module");
-}
-
 static void *ask_there(void *module)
 {
-    ask(module, own[2]);
+    kernel_of_module(module, own[2]);
     return NULL;
 }
 
@@ -61,7 +48,7 @@ static void contexts(void)
         if (i == 0)
             answer("load", load(&library));
         CALL(cuLibraryGetModule, &module[i], library);
-        ask(module[i], own[0]);
+        kernel_of_module(module[i], own[0]);
     }
     printf("%s modules\n", module[0] == module[1] ? "the same" : "two");
     /* Not the current context's, and one that is not there yet. */
@@ -74,10 +61,10 @@ static void contexts(void)
     CALL(cuCtxSetCurrent, context[0]);
     pthread_create(&thread, NULL, ask_there, module[1]); /* where none is current */
     pthread_join(thread, NULL);
-    ask(module[0], "kernel_with_a_variable");
+    kernel_of_module(module[0], "kernel_with_a_variable");
     CALL(cuCtxSetCurrent, context[1]);
-    ask(module[1], "kernel_with_a_variable");
-    ask(module[1], own[0]);
+    kernel_of_module(module[1], "kernel_with_a_variable");
+    kernel_of_module(module[1], own[0]);
     CALL(cuLibraryUnload, library);
 }
 
@@ -99,7 +86,7 @@ static void loaded_again(void)
         load(&library[0]);
         cuLibraryGetModule(&module, library[0]);
         if (i % 10 == 0)
-            ask(module, own[i / 10]);
+            kernel_of_module(module, own[i / 10]);
         if (i == 49)
             compare(module, gone);
         gone = module;
@@ -108,7 +95,7 @@ static void loaded_again(void)
     for (int i = 0; i < MODULES; i++) {
         CALL(cuModuleLoadData, &others[i], fatbin_120);
         compare(others[i], gone);
-        ask(others[i], KERNEL);
+        kernel_of_module(others[i], KERNEL);
     }
     for (int i = 0; i < MODULES; i++)
         CALL(cuModuleUnload, others[i]);
@@ -118,7 +105,7 @@ static void loaded_again(void)
     CALL(cuLibraryUnload, library[0]);
     CALL(cuLibraryGetModule, &module, library[1]);
     compare(module, gone);
-    ask(module, own[1]);
+    kernel_of_module(module, own[1]);
     CALL(cuLibraryUnload, library[1]);
 }
 
@@ -131,17 +118,17 @@ static void gone_with_it(void)
         load(&library[i]);
     for (int i = 0; i < 4; i++) {
         CALL(cuLibraryGetModule, &gone, library[0]);
-        ask(gone, own[0]);
+        kernel_of_module(gone, own[0]);
         reset();
         if (i == 0 && CALL(cuModuleLoadData, &module, fatbin_120) == 0)
-            ask(module, KERNEL);
+            kernel_of_module(module, KERNEL);
         if (i == 1 && CALL(cuLibraryGetModule, &module, library[1]) == 0)
-            ask(module, own[1]);
+            kernel_of_module(module, own[1]);
         if (i == 2 && CALL(cuLibraryLoadData, &plain, &fitting, NULL, NULL, 0, NULL, NULL, 0) == 0 &&
             CALL(cuLibraryGetModule, &module, plain) == 0)
-            ask(module, KERNEL);
+            kernel_of_module(module, KERNEL);
         if (i == 3 && CALL(cuLibraryGetModule, &module, library[0]) == 0)
-            ask(module, own[2]);
+            kernel_of_module(module, own[2]);
         compare(module, gone);
         reset();
     }
@@ -161,23 +148,23 @@ static void made(void)
     cuCtxGetCurrent(&primary);
     load(&library);
     CALL(cuLibraryGetModule, &module[2], library);
-    ask(module[2], own[0]);
+    kernel_of_module(module[2], own[0]);
     for (int i = 0; i < 2; i++) {
         CALL(cuCtxCreate_v2, &context[i], 0, 0);
         CALL(cuLibraryGetModule, &module[i], library);
-        ask(module[i], own[0]);
-        ask(module[i], own[1]);
+        kernel_of_module(module[i], own[0]);
+        kernel_of_module(module[i], own[1]);
         kernel_of(library, own[0]);
     }
     CALL(cuCtxSetCurrent, primary);
-    ask(module[2], own[0]);
+    kernel_of_module(module[2], own[0]);
     CALL(cuCtxDestroy_v2, context[0]);
     CALL(cuLibraryGetKernel, &kernel, library, own[0]);
     CALL(cuKernelGetFunction, &function, kernel);
     CALL(cuFuncGetModule, &back, function);
     printf("%s\n", back == module[2] ? "the library's" : "another");
     CALL(cuCtxSetCurrent, context[1]);
-    ask(module[1], own[2]);
+    kernel_of_module(module[1], own[2]);
     CALL(cuCtxDestroy_v2, context[1]);
     CALL(cuLibraryUnload, library);
 }
@@ -188,10 +175,10 @@ static void stays(void)
     CUmodule module = NULL;
     load(&library);
     CALL(cuLibraryGetModule, &module, library);
-    ask(module, own[0]);
+    kernel_of_module(module, own[0]);
     CALL(cuLibraryUnload, library);
-    ask(module, own[0]);
-    ask(module, own[1]);
+    kernel_of_module(module, own[0]);
+    kernel_of_module(module, own[1]);
     kernel_of(library, own[2]);
     CALL(cuLibraryUnload, library);
 }
@@ -207,8 +194,8 @@ static void functions(void)
     CALL(cuLibraryGetKernel, &kernel, library, own[0]);
     CALL(cuKernelGetFunction, &function, kernel);
     CALL(cuFuncGetModule, &module, function);
-    ask(module, own[0]);
-    ask(module, own[1]);
+    kernel_of_module(module, own[0]);
+    kernel_of_module(module, own[1]);
     CALL(cuLibraryGetModule, &back, library);
     printf("%s\n", back == module ? "the library's" : "another");
     CALL(cuModuleEnumerateFunctions, all, 20, module);

@@ -21,19 +21,6 @@ static const char *const fatbin = "tests/scenarios/jit/many.compute_80.fatbin";
 static const char *cache;
 static char text[100000]; /* what is loaded; then it is something else */
 
-/* A kernel of a module, from the look-up to the launch, and back to the module. */
-static void ask(CUmodule module, const char *name)
-{
-    CUfunction function = NULL;
-    CUmodule back = NULL;
-    int result = cuModuleGetFunction(&function, module, name);
-    if (result == 0)
-        result = launch(cuLaunchKernel, function);
-    if (result == 0)
-        result = cuFuncGetModule(&back, function);
-    printf("%.22s = %d%s\n", name, result, back == module || !back ? "" : ", of another module");
-}
-
 static void the_rest(CUmodule module)
 {
     CUfunction functions[20];
@@ -41,8 +28,8 @@ static void the_rest(CUmodule module)
     CUdeviceptr at;
     size_t size = 0;
     unsigned count = 0;
-    ask(module, "kernel_with_a_variable");
-    ask(module, "no_such_kernel");
+    kernel_of_module(module, "kernel_with_a_variable");
+    kernel_of_module(module, "no_such_kernel");
     CALL(cuModuleGetGlobal_v2, &at, &size, module, "counter");
     CALL(cuModuleGetFunctionCount, &count, module);
     printf("%zu bytes, %u kernels\n", size, count);
@@ -81,12 +68,12 @@ static void use(const char *how, bool all)
     for (int i = 0; i < 2; i++) {
         if (load(&module, how) != 0)
             return;
-        ask(module, own[0]);
+        kernel_of_module(module, own[0]);
         if (all) {
-            ask(module, own[1]);
+            kernel_of_module(module, own[1]);
             the_rest(module);
         }
-        ask(module, own[0]);
+        kernel_of_module(module, own[0]);
         CALL(cuModuleUnload, module);
     }
 }
@@ -99,15 +86,15 @@ static void contexts(void)
         CALL(cuDevicePrimaryCtxRetain, &context[i], i);
         CALL(cuCtxSetCurrent, context[i]);
         load(&module[i], "data");
-        ask(module[i], own[0]);
+        kernel_of_module(module[i], own[0]);
     }
     load(&twice, "data");
     printf("%s modules\n", module[0] == module[1] || module[1] == twice ? "the same" : "different");
-    ask(module[0], own[0]); /* of a context that is not current */
-    ask(module[0], own[1]);
+    kernel_of_module(module[0], own[0]); /* of a context that is not current */
+    kernel_of_module(module[0], own[1]);
     CALL(cuModuleUnload, module[1]);
-    ask(twice, own[0]);
-    ask(twice, own[1]);
+    kernel_of_module(twice, own[0]);
+    kernel_of_module(twice, own[1]);
     CALL(cuCtxSetCurrent, NULL);
     CALL(cuModuleUnload, module[0]);
     CALL(cuModuleUnload, twice);
@@ -118,14 +105,14 @@ static void stays(void)
     CUmodule module = NULL, back = NULL;
     CUfunction function = NULL;
     load(&module, "data");
-    ask(module, own[0]);
+    kernel_of_module(module, own[0]);
     CALL(cuModuleGetFunction, &function, module, own[0]);
     if (is_guarded()) /* else it is not by a library's unload */
         cuModuleUnload(module);
     CALL(cuFuncGetModule, &back, function);
     printf("of %s module\n", back == module ? "this" : "another");
-    ask(module, own[0]);
-    ask(module, own[1]);
+    kernel_of_module(module, own[0]);
+    kernel_of_module(module, own[1]);
     CALL(cuModuleUnload, module);
 }
 
@@ -138,7 +125,7 @@ static void gone(void)
         if (i % 2) {
             CALL(cuModuleLoadData, &module, i == 1 ? fatbin_120 : ptx.data); /* the driver's, or ours */
             if (i == 1)
-                ask(module, KERNEL);
+                kernel_of_module(module, KERNEL);
             CALL(cuModuleUnload, module);
             CALL(cuModuleLoadData, &other, i == 1 ? fatbin_120 : ptx.data);
             if (is_guarded())
@@ -146,7 +133,7 @@ static void gone(void)
                         other == module ? "at its address" : "elsewhere");
         } else {
             load(&module, "data");
-            ask(module, own[0]);
+            kernel_of_module(module, own[0]);
             gone_one = module;
         }
         reset();
@@ -162,7 +149,7 @@ static void made(void)
     CALL(cuCtxCreate_v2, &context, 0, 0);
     use("data", true);
     load(&module, "data");
-    ask(module, own[0]);
+    kernel_of_module(module, own[0]);
     CALL(cuCtxDestroy_v2, context);
     CALL(cuModuleUnload, module);
 }
@@ -173,9 +160,9 @@ static void take_out(void)
 {
     CUmodule module = NULL;
     load(&module, "data");
-    ask(module, own[0]);
+    kernel_of_module(module, own[0]);
     nftw(getenv("KGUARD_CACHE_DIR"), change_one, 16, FTW_PHYS);
-    ask(module, "");
+    kernel_of_module(module, "");
     the_rest(module);
     CALL(cuModuleUnload, module);
 }
