@@ -37,8 +37,8 @@ static inline void kernel_of(CUlibrary library, const char *name)
     printf("%.22s = %d, of %s library\n", name, result, owner == library ? "this" : "another");
 }
 
-/* A kernel of a module, from the look-up to the launch, and back to the module. */
-static inline void kernel_of_module(CUmodule module, const char *name)
+/* A kernel of a module, from the look-up to the launch, and back to the module. Its name is in reports. */
+static __attribute__((noinline)) void kernel_of_module(CUmodule module, const char *name)
 {
     CUfunction function = NULL;
     CUmodule back = NULL;

@@ -21,7 +21,7 @@ static const char *const fatbin = "tests/scenarios/jit/many.compute_80.fatbin";
 static const char *cache;
 static char text[100000]; /* what is loaded; then it is something else */
 
-static void the_rest(CUmodule module)
+static __attribute__((noinline)) void the_rest(CUmodule module)
 {
     CUfunction functions[20];
     CUmodule back = NULL;
@@ -62,7 +62,7 @@ static int load(CUmodule *module, const char *how)
 
 /* ---- what one process does ---- */
 
-static void use(const char *how, bool all)
+static __attribute__((noinline)) void use(const char *how, bool all)
 {
     CUmodule module = NULL;
     for (int i = 0; i < 2; i++) {
@@ -156,7 +156,7 @@ static void made(void)
 
 /* In the process that compiles it: all of it is taken out of the cache before it is needed. */
 static int change_one(const char *path, const struct stat *s, int type, struct FTW *f);
-static void take_out(void)
+static __attribute__((noinline)) void take_out(void)
 {
     CUmodule module = NULL;
     load(&module, "data");
