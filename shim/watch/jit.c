@@ -421,8 +421,8 @@ static bool can_stand(const struct kgi_source *source, unsigned option_count)
     struct kgi_host host;
     int ordinal;
 
-    return !option_count && !source->too_new && kgi_jit_driver.LibraryLoadData &&
-           kgi_jit_driver.LibraryUnload && kgi_jit_driver.LibraryGetModule &&
+    return kgi_kernels_worth(source) && !option_count && !source->too_new &&
+           kgi_jit_driver.LibraryLoadData && kgi_jit_driver.LibraryUnload && kgi_jit_driver.LibraryGetModule &&
            !kgi_jit_host_at(1, &host, &ordinal) &&
            atomic_load_explicit(&modules, memory_order_relaxed) < MODULES_MOST && kgi_jit_in_primary();
 }
@@ -494,6 +494,7 @@ static bool stand_for_module(CUmodule *module, const struct kgi_given *g,
     if (!result || j->handle) /* or it will not let go of what we gave it */
         *held = (struct kgi_part){.ordinal = -1};
     if (!result) {
+        kgi_tell_note(&g->whose, "a library without kernels stands for the module");
         j->module = *module;
         atomic_fetch_add_explicit(&modules, 1, memory_order_relaxed);
         return true;

@@ -136,7 +136,8 @@ struct kgi_kernels {
     struct kgi_alone *_Atomic first;
 };
 
-/* Whether that is worth its while for this source, whose bytes must stay. */
+/* Whether that is worth its while for this source; and begins it: its bytes must stay. */
+bool kgi_kernels_worth(const struct kgi_source *whole);
 bool kgi_kernels_begin(struct kgi_kernels *k, const struct kgi_source *whole);
 /* The same for a module, all of which is compiled first: in this process, or in an earlier one that left a mark
  * beside its kernels. Then *out is the image that stands for it, the caller's to free. */

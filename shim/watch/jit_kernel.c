@@ -33,9 +33,14 @@ struct kgi_alone {
     char name[];
 };
 
+bool kgi_kernels_worth(const struct kgi_source *whole)
+{
+    return whole->code.size >= WORTH;
+}
+
 bool kgi_kernels_begin(struct kgi_kernels *k, const struct kgi_source *whole)
 {
-    if (whole->code.size < WORTH)
+    if (!kgi_kernels_worth(whole))
         return false;
     k->whole = *whole;
     k->left = whole->code.size / SHARE;
@@ -147,8 +152,7 @@ struct kgi_bytes kgi_kernels_hollow(const struct kgi_kernels *k, const struct kg
 bool kgi_kernels_marked(const struct kgi_source *whole, const struct kgi_host *host, struct kgi_part *out)
 {
     out->source = *whole;
-    return whole->code.size >= WORTH && !kgi_source_kernel_key(whole, "", &out->source.key) &&
-           kgi_part_known(out, host);
+    return !kgi_source_kernel_key(whole, "", &out->source.key) && kgi_part_known(out, host);
 }
 
 static void mark(struct kgi_kernels *k, const struct kgi_host *host)
