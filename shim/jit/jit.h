@@ -57,8 +57,8 @@ bool kgi_source_copy(const struct kgi_source *source, struct kgi_source *out, si
 /*
  * One kernel of an image's PTX as a source of its own (kgi_ptx_alone): far less to compile, and the same
  * code comes out. Its key is made of the whole's and the kernel's name, so that it is looked for without
- * the text; the empty name's is that of what stands for a module. *out owns its image, which is to be put back. 0 or what kgi_ptx_alone says; -ENOMEM; -ESTALE
- * where the whole is no longer what its key was made of.
+ * the text; the empty name's is that of what stands for a module. *out owns its image, which is to be put
+ * back. 0 or what kgi_ptx_alone says; -ENOMEM; -ESTALE where the whole is no longer what its key was made of.
  */
 int kgi_source_kernel_key(const struct kgi_source *whole, const char *kernel,
                           struct kgi_cache_key *out);

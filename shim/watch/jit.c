@@ -416,12 +416,13 @@ void kgi_jit_done(struct kgi_jitted *j, CUresult result)
  * library's (jit_module.c), in a primary context; for what is missing then, the whole.
  */
 
-static bool can_stand(const struct kgi_source *source, unsigned option_count)
+static bool can_stand(const struct kgi_given *g, const struct kgi_source *source,
+                      unsigned option_count)
 {
     struct kgi_host host;
     int ordinal;
 
-    return kgi_kernels_worth(source) && !option_count && !source->too_new &&
+    return kgi_kernels_worth(source) && !option_count && !source->too_new && !g->forced &&
            kgi_jit_driver.LibraryLoadData && kgi_jit_driver.LibraryUnload && kgi_jit_driver.LibraryGetModule &&
            !kgi_jit_host_at(1, &host, &ordinal) &&
            atomic_load_explicit(&modules, memory_order_relaxed) < MODULES_MOST && kgi_jit_in_primary();
@@ -532,7 +533,7 @@ static bool load_whole(CUmodule *module, struct kgi_part *p, const struct kgi_gi
         kgi_tell_hit(&g->whose, p, host);
     else if (!kgi_given_worth(g, &p->source) || !kgi_part_obtain(p, &g->whose, host))
         return false;
-    if (p->kept && !g->forced && can_stand(&p->source, count) &&
+    if (p->kept && can_stand(g, &p->source, count) &&
         stand_for_module(module, g, &p->source, p, true, host))
         return true;
     result = (int)kgi_jit_driver.ModuleLoadDataEx(module, kgi_part_image(p).at, count, options, values);
@@ -561,7 +562,7 @@ bool kgi_jit_module(CUmodule *module, const void *image, const char *file, unsig
         kgi_given_force(&g, &host);
         /* A wrapper is refused here (200, recorded): only libraries are loaded from one. */
         if ((file || g.bytes.at == image) && kgi_given_source(&g, &host, &settings, &p->source))
-            done = (!g.forced && can_stand(&p->source, count) && load_marked(module, &g, &p->source, &host)) ||
+            done = (can_stand(&g, &p->source, count) && load_marked(module, &g, &p->source, &host)) ||
                    load_whole(module, p, &g, &host, count, options, values);
         kgi_part_free(p);
         kgi_given_end(&g);

@@ -371,7 +371,6 @@ static bool answers(CUmodule module, CUmodule *given)
 
 void kgi_jit_module_of(CUmodule *module, CUfunction function)
 {
-    CUlibrary library = (CUlibrary)(uintptr_t)kgi_handle_root(function);
     struct kgi_kernel kernel;
     CUmodule given;
     int saved = errno;
@@ -379,6 +378,6 @@ void kgi_jit_module_of(CUmodule *module, CUfunction function)
     if (answers(*module, &given))
         *module = given;
     else if (kgi_handle_get(function, &kernel))
-        module_of(module, library, &kernel);
+        module_of(module, (CUlibrary)(uintptr_t)kgi_handle_root(function), &kernel);
     errno = saved;
 }

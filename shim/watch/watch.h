@@ -255,8 +255,8 @@ bool kgi_jit_module(CUmodule *module, const void *image, const char *file, unsig
  * for kgi_jit_done. */
 struct kgi_jitted;
 bool kgi_jit_module_unload(struct kgi_jitted **out, CUmodule module, CUresult *result);
-/* The same as kgi_jit_module for a library. *out is set where kgi_jit_done has to be told what came of the load, ours or
- * the original's. */
+/* The same as kgi_jit_module for a library. *out is set where kgi_jit_done has to be told what came of the
+ * load, ours or the original's. */
 bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *image,
                      const char *file, CUjit_option *jit, void **jit_values, unsigned jit_count,
                      CUlibraryOption *options, void **values, unsigned count, const void *caller);
