@@ -31,8 +31,8 @@ static inline void *kgi_driver_original(enum kgi_driver_door door)
     return KGI_LIKELY(p != NULL) ? p : kgi_driver_resolve(door);
 }
 
-/* The driver answered cuGetProcAddress with p: our door in front of it, or p. */
-void *kgi_driver_door_of(void *p);
+/* The driver answered cuGetProcAddress for a name with p: our door in front of it, or p. */
+void *kgi_driver_door_of(const char *name, void *p);
 /* Whether this object is the driver. */
 bool kgi_is_driver(const struct kgi_object *object);
 /* The driver stays loaded from now on: its functions are kept as originals. */

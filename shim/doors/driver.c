@@ -307,9 +307,9 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
 #define START                                                                                      \
     if (result == CUDA_SUCCESS)                                                                    \
     start()
-#define FOUND(p)                                                                                   \
+#define FOUND(name, p)                                                                             \
     if (result == CUDA_SUCCESS && p && *p && !kgi_options()->off)                                  \
-    *p = kgi_driver_door_of(*p)
+    *p = kgi_driver_door_of(name, *p)
 #define NO_LOG ((struct jit_log){NULL, 0})
 #define LOAD(handle, image) loaded(CALLED, FROM, HANDLE(handle), image, NULL, NO_LOG, met, ours)
 #define LOAD_WITH(handle, image, n, options, values)                                               \

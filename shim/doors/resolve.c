@@ -218,24 +218,25 @@ void *kgi_dlsym(void *handle, const char *name, const void *caller)
 
 /* ---- cuGetProcAddress --------------------------------------------------------------------------------------- */
 
-void *kgi_driver_door_of(void *p)
+void *kgi_driver_door_of(const char *name, void *p)
 {
-    struct kgi_object owner;
-    int found = -1;
+    size_t length = strlen(name);
+    struct kgi_object owner = {.name = NULL};
 
-    for (int i = 0; i < KGI_DRIVER_DOORS && found < 0; i++)
+    /* The answer is one of the driver's exported functions: which one, its own table tells. The request does
+     * not: the same name means three functions, cuX, cuX_v2 and cuX_ptsz. But all of them start with it, so
+     * that most requests, of functions without a door, are over here: a runtime makes 400. */
+    for (int i = 0; i < KGI_DRIVER_DOORS; i++) {
+        if (strncmp(doors[i].name, name, length) != 0)
+            continue;
         if (p == atomic_load_explicit(&kgi_driver_originals[i], memory_order_relaxed))
-            found = i;
-    if (found >= 0)
-        return doors[found].wrapper;
-    if (!kgi_object_at(p, &owner) || !kgi_is_driver(&owner))
-        return p;
-    /* The answer is one of the driver's exported functions: which one, its own table tells. Name,
-     * version and flags of the request do not (the same name means three functions). */
-    for (int i = 0; i < KGI_DRIVER_DOORS && found < 0; i++)
+            return doors[i].wrapper;
+        if (!owner.name && (!kgi_object_at(p, &owner) || !kgi_is_driver(&owner)))
+            return p;
         if (p == kgi_object_symbol(&owner, doors[i].name))
-            found = i;
-    return found >= 0 && adopt(found, p) ? doors[found].wrapper : p;
+            return adopt(i, p) ? doors[i].wrapper : p;
+    }
+    return p;
 }
 
 /* ---- keeping the driver ---------------------------------------------------------------------------------------- */
