@@ -6,6 +6,9 @@
  * The tree depends on what is compiled and by which ptxas alone: entries hold no time, path or
  * user, and no counters are kept beside them. So a layer made of it is the same whenever it is
  * made.
+ *
+ * Of large PTX every kernel that is on its own is compiled by itself too, and a mark says that it was: a process
+ * that wants few of them is spared the rest (watch/jit_kernel.c).
  */
 #include <errno.h>
 #include <pthread.h>
@@ -28,6 +31,13 @@ struct job {
     char *path; /* where it was met first */
     enum { TO_DO, THERE, MADE, FAILED } state;
     char *error;
+    size_t pieces, alone_kept; /* kernels that are still to do; those in the cache */
+};
+
+/* One kernel of it. */
+struct piece {
+    struct job *of;
+    char *name;
 };
 
 struct warm {
@@ -43,11 +53,15 @@ struct warm {
     struct job *jobs;
     size_t count, room;
     uint8_t (*keys)[32];
+    struct piece *pieces;
+    size_t piece_count, piece_room;
     uint64_t cannot; /* PTX newer than the ptxas */
     uint64_t links;  /* images of relocatable code */
     int error, unreadable, unkept;
     pthread_mutex_t lock;
-    size_t next, done;
+    void (*unit)(struct warm *, size_t); /* what all threads do now, so many times */
+    size_t units, next, done;
+    const char *what;
     bool bar;
 };
 
@@ -329,7 +343,7 @@ static int walk_all(struct warm *w, char **paths, int count)
 static void show(struct warm *w)
 {
     if (w->bar)
-        fprintf(stderr, "\r[%zu of %zu] compiled\033[K", w->done, w->count);
+        fprintf(stderr, "\r[%zu of %zu] %s\033[K", w->done, w->units, w->what);
 }
 
 static void finish(struct warm *w, struct job *j, int state, const char *error)
@@ -339,44 +353,170 @@ static void finish(struct warm *w, struct job *j, int state, const char *error)
     j->error = error ? strdup(error) : NULL;
     for (char *at = j->error; at && (at = strchr(at, '\n'));)
         *at = ' ';
-    w->done++;
-    show(w);
     pthread_mutex_unlock(&w->lock);
 }
 
-static void compile(struct warm *w, struct job *j)
+static bool is_there(struct warm *w, const struct kgi_cache_key *key, const struct kgi_host *host)
 {
-    struct kgi_host host = host_of(w, j->gpu);
-    struct kgi_compiled made = {.by = w->by};
     struct kgi_cache_hit hit = {.image = {NULL, 0}};
+    bool there = kgi_cache_get(&w->cache, key, host, &w->by, &hit) == 0;
+
+    kgi_cache_free(&hit);
+    return there;
+}
+
+/* Whether the cache cannot keep anything. */
+static bool is_lost(int error)
+{
+    return error && error != -ENOEXEC && error != -EINVAL && error != -EFBIG;
+}
+
+/* Under this key, which is the source's own unless it is a mark. 0; -ENOEXEC, and why in made->log; or what the
+ * cache says. */
+static int compile(struct warm *w, const struct kgi_source *s, const struct kgi_cache_key *key,
+                   struct kgi_compiled *made)
+{
+    int error;
+
+    *made = (struct kgi_compiled){.by = w->by};
+    kgi_compile_by_ptxas(w->ptxas, s, 3600000, made);
+    if (!made->cubin.at)
+        return -ENOEXEC;
+    error = kgi_cache_put(&w->cache, key, &w->by, 0, made->cubin);
+    kgi_pages_put((void *)(uintptr_t)made->cubin.at, made->room);
+    if (is_lost(error)) {
+        pthread_mutex_lock(&w->lock);
+        w->unkept = error; /* nor would the others be */
+        pthread_mutex_unlock(&w->lock);
+    }
+    return error;
+}
+
+static void compile_job(struct warm *w, size_t i)
+{
+    struct job *j = &w->jobs[i];
+    struct kgi_host host = host_of(w, j->gpu);
+    struct kgi_compiled made;
     struct kgi_verdict verdict;
     struct kgi_source s;
     int error;
 
     if (kgi_source_of(j->alone, &host, &w->none, &s, &verdict)) {
         finish(w, j, FAILED, "it cannot be read");
-        return;
-    }
-    if (kgi_cache_get(&w->cache, &s.key, &host, &w->by, &hit) == 0) {
-        kgi_cache_free(&hit);
+    } else if (is_there(w, &s.key, &host)) {
         finish(w, j, THERE, NULL);
-        return;
+    } else {
+        error = compile(w, &s, &s.key, &made);
+        if (!is_lost(error))
+            finish(w, j, error ? FAILED : MADE, error == -ENOEXEC ? made.log : strerror(-error));
     }
-    kgi_compile_by_ptxas(w->ptxas, &s, 3600000, &made);
-    if (!made.cubin.at) {
-        finish(w, j, FAILED, made.log);
-        return;
-    }
-    error = kgi_cache_put(&w->cache, &s.key, &w->by, 0, made.cubin);
-    kgi_pages_put((void *)(uintptr_t)made.cubin.at, made.room);
-    if (error && error != -EINVAL && error != -EFBIG) {
-        pthread_mutex_lock(&w->lock);
-        w->unkept = error; /* nor would the others be */
-        pthread_mutex_unlock(&w->lock);
-        return;
-    }
-    finish(w, j, error ? FAILED : MADE, error ? strerror(-error) : NULL);
 }
+
+/* ---- kernels of large ones
+ * ---------------------------------------------------------------------------------- */
+
+struct adding {
+    struct warm *w;
+    struct job *of;
+};
+
+static int add_piece(const char *kernel, int registers, void *context)
+{
+    const struct adding *a = context;
+    struct warm *w = a->w;
+    size_t room = w->piece_room ? 2 * w->piece_room : 256;
+    struct piece *p;
+
+    (void)registers;
+    if (w->piece_count == w->piece_room) {
+        p = realloc(w->pieces, room * sizeof *p);
+        if (!p)
+            return w->error = -ENOMEM;
+        w->pieces = p;
+        w->piece_room = room;
+    }
+    p = &w->pieces[w->piece_count];
+    *p = (struct piece){a->of, strdup(kernel)};
+    if (!p->name)
+        return w->error = -ENOMEM;
+    a->of->pieces++;
+    w->piece_count++;
+    return 0;
+}
+
+static void add_pieces(struct warm *w, struct job *j)
+{
+    struct kgi_host host = host_of(w, j->gpu);
+    struct adding adding = {w, j};
+    struct kgi_ptx ptx;
+    struct kgi_verdict verdict;
+    struct kgi_source s;
+    struct kgi_bytes text;
+    void *scratch;
+
+    if ((j->state != THERE && j->state != MADE) || kgi_source_of(j->alone, &host, &w->none, &s, &verdict) ||
+        !kgi_source_share(&s))
+        return;
+    text = kgi_source_text(&s.code, &scratch);
+    if (text.at)
+        kgi_ptx_kernels(text, &ptx, add_piece, &adding);
+    kgi_pages_put(scratch, s.code.size);
+}
+
+/* Whether it is on its own, and kept. */
+static bool keep_piece(struct warm *w, const struct kgi_source *whole, const struct kgi_host *host,
+                       const char *name)
+{
+    struct kgi_cache_key key;
+    struct kgi_compiled made;
+    struct kgi_source s;
+    bool kept;
+
+    if (kgi_source_kernel_key(whole, name, &key))
+        return false;
+    if (is_there(w, &key, host))
+        return true;
+    if (kgi_source_kernel(whole, name, &s))
+        return false;
+    kept = compile(w, &s, &s.key, &made) == 0;
+    kgi_pages_put((void *)(uintptr_t)s.image.at, s.image.size);
+    return kept;
+}
+
+static void keep_mark(struct warm *w, const struct kgi_source *whole, const struct kgi_host *host)
+{
+    char text[KGI_HOLLOW_SIZE];
+    struct kgi_cache_key key;
+    struct kgi_compiled made;
+    struct kgi_source s;
+
+    if (!kgi_source_kernel_key(whole, "", &key) && !is_there(w, &key, host) &&
+        !kgi_source_hollow(whole, host, text, &s))
+        compile(w, &s, &key, &made);
+}
+
+/* The mark goes with the last of them. */
+static void compile_piece(struct warm *w, size_t i)
+{
+    struct piece *p = &w->pieces[i];
+    struct kgi_host host = host_of(w, p->of->gpu);
+    struct kgi_verdict verdict;
+    struct kgi_source whole;
+    bool kept, last;
+
+    if (kgi_source_of(p->of->alone, &host, &w->none, &whole, &verdict))
+        return;
+    kept = keep_piece(w, &whole, &host, p->name);
+    pthread_mutex_lock(&w->lock);
+    p->of->alone_kept += kept;
+    last = --p->of->pieces == 0 && p->of->alone_kept;
+    pthread_mutex_unlock(&w->lock);
+    if (last)
+        keep_mark(w, &whole, &host);
+}
+
+/* ---- all of it
+ * --------------------------------------------------------------------------------------------- */
 
 static void *work(void *context)
 {
@@ -386,21 +526,29 @@ static void *work(void *context)
         size_t i;
 
         pthread_mutex_lock(&w->lock);
-        i = w->next < w->count && !w->unkept ? w->next++ : SIZE_MAX;
+        i = w->next < w->units && !w->unkept ? w->next++ : SIZE_MAX;
         pthread_mutex_unlock(&w->lock);
         if (i == SIZE_MAX)
             return NULL;
-        compile(w, &w->jobs[i]);
+        w->unit(w, i);
+        pthread_mutex_lock(&w->lock);
+        w->done++;
+        show(w);
+        pthread_mutex_unlock(&w->lock);
     }
 }
 
-static void compile_all(struct warm *w)
+static void all_of(struct warm *w, void (*unit)(struct warm *, size_t), size_t units, const char *what)
 {
     pthread_t threads[256];
     size_t n = w->threads ? (size_t)w->threads : kgi_cores(), started = 0;
 
     n = n < KGI_COUNT(threads) ? n : KGI_COUNT(threads);
-    w->bar = !w->quiet && isatty(2);
+    w->unit = unit;
+    w->units = units;
+    w->what = what;
+    w->next = w->done = 0;
+    w->bar = !w->quiet && isatty(2) && units;
     show(w);
     while (started < n - 1 && pthread_create(&threads[started], NULL, work, w) == 0)
         started++;
@@ -414,12 +562,13 @@ static void compile_all(struct warm *w)
 static int report(const struct warm *w)
 {
     enum { COMPLAINTS = 10 }; /* a full disk would fill the terminal too */
-    size_t states[FAILED + 1] = {0};
+    size_t states[FAILED + 1] = {0}, alone = 0;
 
     for (size_t i = 0; i < w->count; i++) {
         char name[24];
 
         states[w->jobs[i].state]++;
+        alone += w->jobs[i].alone_kept;
         if (w->jobs[i].state == FAILED && states[FAILED] <= COMPLAINTS)
             kgi_complain("%s: its PTX was not compiled for %s: %s", w->jobs[i].path,
                          kgi_target_name(w->jobs[i].gpu, "sm_", name, sizeof name),
@@ -430,6 +579,8 @@ static int report(const struct warm *w)
                      strerror(-w->unkept), states[TO_DO]);
     if (states[FAILED] > COMPLAINTS)
         kgi_complain("and %zu more", states[FAILED] - COMPLAINTS);
+    if (w->error)
+        kgi_complain("warm: kernels by themselves: %s", strerror(-w->error));
     if (w->cannot)
         kgi_complain("%llu images hold PTX newer than %s reads (CUDA %d.%d); a newer one is needed",
                      (unsigned long long)w->cannot, w->ptxas, w->by.cuda_version / 1000,
@@ -437,10 +588,14 @@ static int report(const struct warm *w)
     if (w->links && !w->quiet)
         kgi_complain("%llu images of relocatable code were left to the device link (KG108)",
                      (unsigned long long)w->links);
-    if (!w->quiet)
+    if (!w->quiet) {
         printf("%zu compiled, %zu were there, %zu failed, in %s\n", states[MADE], states[THERE],
                states[FAILED], w->directory);
+        if (alone)
+            printf("%zu kernels of the large ones are there by themselves as well\n", alone);
+    }
     return w->unreadable                              ? KGI_EXIT_UNREADABLE
+           : w->error                                 ? KGI_EXIT_INTERNAL
            : states[FAILED] || w->unkept || w->cannot ? KGI_EXIT_FOUND
                                                       : KGI_EXIT_OK;
 }
@@ -488,7 +643,10 @@ static int run(const struct kgi_command *self, int argc, char **argv)
         kgi_complain("warm: %s", strerror(w.error ? -w.error : EIO));
         return KGI_EXIT_INTERNAL;
     }
-    compile_all(&w);
+    all_of(&w, compile_job, w.count, "compiled");
+    for (size_t i = 0; i < w.count && !w.error; i++)
+        add_pieces(&w, &w.jobs[i]);
+    all_of(&w, compile_piece, w.error ? 0 : w.piece_count, "kernels");
     return report(&w);
 }
 
@@ -497,8 +655,9 @@ const struct kgi_command kgi_warm_command = {
     "[OPTION...] PATH...",
     "Compiles the PTX of files for GPUs that are not here, into the cache.\n"
     "Every PTX that a driver would compile on the targets is compiled with ptxas, on all cores; a\n"
-    "process with KGUARD_JIT=auto finds it there. The same files give the same cache, byte for "
-    "byte.",
+    "process with KGUARD_JIT=auto finds it there. Of large PTX each kernel that stands on its own is\n"
+    "compiled by itself as well, so that a process need not load the rest. The same files give the\n"
+    "same cache, byte for byte.",
     run,
     flags,
     KGI_COUNT(flags),

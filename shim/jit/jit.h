@@ -62,6 +62,14 @@ bool kgi_source_copy(const struct kgi_source *source, struct kgi_source *out, si
  */
 int kgi_source_kernel_key(const struct kgi_source *whole, const char *kernel,
                           struct kgi_cache_key *out);
+/* How many bytes, of text to be compiled or of code to be loaded, kernels on their own may have together before
+ * the whole had better be taken; 0 where it is so small that it is taken at once. */
+uint64_t kgi_source_share(const struct kgi_source *whole);
+/* PTX without kernels, of the same version and target, which stands for the whole. The text is *out's image. 0 or
+ * what kgi_source_of says. */
+#define KGI_HOLLOW_SIZE 128
+int kgi_source_hollow(const struct kgi_source *whole, const struct kgi_host *host, char text[KGI_HOLLOW_SIZE],
+                      struct kgi_source *out);
 int kgi_source_kernel(const struct kgi_source *whole, const char *kernel, struct kgi_source *out);
 /* The PTX as text; in *scratch, code->size bytes, where it was packed. Empty when it cannot be had. */
 #define KGI_SOURCE_MOST ((uint64_t)256 << 20)

@@ -253,6 +253,28 @@ bool kgi_source_copy(const struct kgi_source *s, struct kgi_source *out, size_t 
 /* ---- one kernel of it
  * ------------------------------------------------------------------------------- */
 
+#define WORTH ((uint64_t)64 << 10) /* bytes of PTX: below, the whole takes a tenth of a second */
+#define SHARE 4                    /* one byte in so many */
+
+uint64_t kgi_source_share(const struct kgi_source *whole)
+{
+    return whole->code.size < WORTH ? 0 : whole->code.size / SHARE;
+}
+
+int kgi_source_hollow(const struct kgi_source *whole, const struct kgi_host *host, char text[KGI_HOLLOW_SIZE],
+                      struct kgi_source *out)
+{
+    struct kgi_text t = {text, KGI_HOLLOW_SIZE, 0, false};
+    struct kgi_jit_settings none = {.count = 0};
+    struct kgi_verdict verdict;
+    char target[24];
+
+    kgi_target_name(whole->code.target, "sm_", target, sizeof target);
+    kgi_text_add(&t, ".version %u.%u\n.target %s\n.address_size 64\n", whole->code.major, whole->code.minor,
+                 target);
+    return kgi_source_of((struct kgi_bytes){(const uint8_t *)text, t.length + 1}, host, &none, out, &verdict);
+}
+
 /* For a person who reads the entry; the name is whole among the inputs. */
 static void add_name(struct kgi_text *options, const char *kernel)
 {

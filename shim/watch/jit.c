@@ -13,7 +13,8 @@
  * where all are loaded at start, and each a second time at its first use by us.
  *
  * A large image waits for its first use even where a context is current: what is asked for then may be
- * a kernel that can be compiled alone (jit_kernel.c).
+ * a kernel that can be compiled alone (jit_kernel.c). So does one that is in the cache, where a mark says that
+ * kernels of it are there by themselves.
  *
  * So a library has one handle, which the program knows, and sometimes a second that answers for it, or
  * several that answer for a kernel each.
@@ -60,8 +61,8 @@ struct kgi_jitted {
     const char *library;
     const char *built_by;
     struct kgi_kernels kernels;
-    CUmodule module;       /* the program loaded a module, and knows this, not the handle; */
-    struct kgi_part stand; /* it is of this image, where that came from the cache */
+    CUmodule module;       /* the program loaded a module, and knows this, not the handle */
+    struct kgi_part stand; /* what is behind the handle, where that came from the cache: a mark */
     size_t part_count, part_room;
     struct kgi_part parts[]; /* one for each kind of GPU */
 };
@@ -181,11 +182,17 @@ static bool has_context(struct kgi_host *now, bool *borrowed)
     return *borrowed && kgi_jit_current(now, &ordinal);
 }
 
-/* Whether what is missing had better wait for its first use: kernels alone are of code for one GPU. */
-static bool can_wait(struct kgi_jitted *j, const struct kgi_source *source)
+/* Whether the whole had better wait for its first use: kernels alone are of code for one GPU. */
+static bool can_wait(const struct kgi_jitted *j, const struct kgi_source *source)
 {
-    return j->part_room == 1 && kgi_image_form(j->original) == KGI_FORM_FATBIN &&
-           kgi_kernels_begin(&j->kernels, source);
+    return j->part_room == 1 && kgi_image_form(j->original) == KGI_FORM_FATBIN && kgi_kernels_worth(source);
+}
+
+/* Whether it can wait in the cache, with its kernels beside it. */
+static bool is_marked(struct kgi_jitted *j, const struct kgi_source *source, const struct kgi_host *host)
+{
+    return !source->too_new && kgi_kernels_marked(source, host, &j->stand) &&
+           kgi_kernels_besides(&j->kernels, source, false);
 }
 
 /* Looks for each kind of GPU; what is missing for the current one is compiled, unless it may wait. Returns
@@ -198,18 +205,23 @@ static bool search(struct kgi_jitted *j, const struct kgi_given *g, bool may_wai
 
     for (*kinds = 0; kgi_jit_host_at(*kinds, &host, &ordinal); ++*kinds) {
         struct kgi_part *p = &j->parts[j->part_count];
-        bool have;
+        bool have, wait;
 
         kgi_given_force(g, &host);
         if (j->part_count == j->part_room || !kgi_given_source(g, &host, &j->settings, &p->source))
             continue;
         p->ordinal = ordinal;
+        wait = may_wait && can_wait(j, &p->source);
+        if (wait && is_marked(j, &p->source, &host)) {
+            later = true;
+            continue;
+        }
         have = kgi_part_find(p, &host);
         if (have)
             kgi_tell_hit(&g->whose, p, &host);
         else if (!kgi_given_worth(g, &p->source))
             continue;
-        else if (may_wait && can_wait(j, &p->source))
+        else if (wait && kgi_kernels_begin(&j->kernels, &p->source))
             later = true;
         else if (!has_context(&now, &borrowed))
             later = true;
@@ -248,6 +260,18 @@ static void refuse_all(struct kgi_jitted *j, int result)
     kgi_tell_refused(&w, result, &host);
 }
 
+/* So that it is not tried again by every process. */
+static void refuse_stand(struct kgi_jitted *j, int result)
+{
+    const struct kgi_machine *m = kgi_machine();
+    struct kgi_host host = m ? m->host : (struct kgi_host){0};
+
+    if (!j->stand.hit.image.at || !kgi_jit_is_about_image(result))
+        return;
+    host.gpu.number = j->stand.source.target.number;
+    kgi_part_refuse(&j->stand, &host, "the driver did not take it");
+}
+
 /* Options that a second load can be given again. *preserved: the image stays where it is. */
 static bool understood(const CUlibraryOption *options, void *const *values, unsigned count,
                        bool *preserved)
@@ -272,15 +296,21 @@ static bool promise(struct kgi_jitted *j, CUlibraryOption *options, void **value
     } nothing = {KGI_FATBIN_MAGIC, 1, sizeof nothing, 0};
     struct kgi_bytes hollow = {NULL, 0};
     struct kgi_host host;
-    int ordinal;
+    int ordinal, result;
 
     if (kgi_image_form(j->original) != KGI_FORM_FATBIN)
         return false;
-    if (j->kernels.possible && kgi_jit_host_at(0, &host, &ordinal))
-        hollow = kgi_kernels_hollow(&j->kernels, &host);
-    if (kgi_jit_driver.LibraryLoadData(j->slot, hollow.at ? (const void *)hollow.at : &nothing, NULL,
-                                       NULL, 0, options, values, count))
+    if (j->kernels.possible && kgi_jit_host_at(0, &host, &ordinal)) {
+        hollow = kgi_part_image(&j->stand);
+        if (!hollow.at)
+            hollow = kgi_kernels_hollow(&j->kernels, &host);
+    }
+    result = (int)kgi_jit_driver.LibraryLoadData(j->slot, hollow.at ? (const void *)hollow.at : &nothing,
+                                                 NULL, NULL, 0, options, values, count);
+    if (result) {
+        refuse_stand(j, result);
         return false;
+    }
     j->hollow = hollow.at != NULL;
     return true;
 }
@@ -331,8 +361,9 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
         later = false;
     }
     if (later) {
-        kgi_tell_note(&g.whose, j->empty ? "its kernels are compiled as they are asked for"
-                                         : "loaded without a current context");
+        kgi_tell_note(&g.whose, !j->empty               ? "loaded without a current context"
+                                : j->stand.hit.image.at ? "its kernels come from the cache one by one"
+                                                        : "its kernels are compiled as they are asked for");
         if (!j->empty)
             j->empty = !jit_count && promise(j, options, values, count);
         *out = j;
@@ -669,6 +700,22 @@ static bool obtain(struct kgi_jitted *j, struct kgi_part *p, struct kgi_host *ho
            kgi_part_obtain(p, &g.whose, host);
 }
 
+/* What a mark says is in the cache, which needs no context. */
+static bool find_whole(struct kgi_jitted *j, struct kgi_host *host)
+{
+    struct kgi_part *p = &j->parts[0];
+    struct kgi_whose whose = whose_of(j);
+
+    if (!j->stand.hit.image.at || !kgi_jit_host_at(0, host, &p->ordinal))
+        return false;
+    p->source = j->kernels.whole;
+    if (!kgi_part_find(p, host))
+        return false;
+    kgi_tell_hit(&whose, p, host);
+    j->part_count = 1;
+    return true;
+}
+
 static void first_use(struct kgi_jitted *j)
 {
     struct kgi_whose whose = whose_of(j);
@@ -679,7 +726,10 @@ static void first_use(struct kgi_jitted *j)
 
     if (!find_host(&host, &j->parts[0].ordinal, &borrowed)) {
         kgi_tell_note(&whose, "first used without a context");
-        j->owed = true;
+        if (find_whole(j, &host))
+            load_second(j, assemble(j, 1), true);
+        else
+            j->owed = true;
     } else {
         kgi_tell_note(&whose, borrowed ? "first used where the primary context is not current"
                                        : "first used where it can be compiled");
@@ -877,6 +927,8 @@ bool kgi_jit_failed(CUlibrary library, CUlibrary *used, int result)
         errno = saved;
         return true;
     }
+    if (failed == j->handle)
+        refuse_stand(j, result);
     *used = kgi_jit_used(library);
     if (*used == failed && atomic_compare_exchange_strong(&j->state, &settled, getpid())) {
         if (j->ours)

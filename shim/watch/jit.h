@@ -131,16 +131,17 @@ bool kgi_jit_is_about_image(int result);
 struct kgi_kernels {
     bool possible;
     struct kgi_source whole;
-    uint64_t left; /* bytes of its text that may still be compiled so */
-    bool marks;    /* the first that is leaves a mark: of a module */
+    uint64_t left;  /* bytes of its text that may still be compiled so, */
+    uint64_t loads; /* and of code from the cache that may be loaded, where the whole is there too */
+    bool marks;     /* the first that is there leaves a mark: of a module */
     struct kgi_alone *_Atomic first;
 };
 
 /* Whether that is worth its while for this source; and begins it: its bytes must stay. */
 bool kgi_kernels_worth(const struct kgi_source *whole);
 bool kgi_kernels_begin(struct kgi_kernels *k, const struct kgi_source *whole);
-/* The same for a module, all of which is compiled first: in this process, or in an earlier one that left a mark
- * beside its kernels. Then *out is the image that stands for it, the caller's to free. */
+/* The same where all of it is compiled first: in this process, or in an earlier one, or by kguard warm, that left
+ * a mark beside its kernels. Then *out is the image that stands for it, the caller's to free. */
 bool kgi_kernels_besides(struct kgi_kernels *k, const struct kgi_source *whole, bool compiled);
 bool kgi_kernels_marked(const struct kgi_source *whole, const struct kgi_host *host, struct kgi_part *out);
 /* An image without kernels that may stand for the whole until something is asked of it; empty where there is

@@ -12,16 +12,16 @@
  * before (jit.c; for its module see jit_module.c), and so it does once a quarter of the text was compiled in
  * pieces: a program that goes on to use everything has then waited a quarter longer at most, once.
  *
- * Of a module that a program loads, all is compiled first (jit.c), and kernels besides, of a sixteenth.
+ * Of a module that a program loads, all is compiled first (jit.c), and kernels besides, of a sixteenth; kguard
+ * warm compiles all of everything, and every kernel. Then too a program that uses much gets the whole, once a
+ * quarter has come in pieces: from the cache they take a tenth of a millisecond each.
  */
 #include "jit.h"
 
 #include <errno.h>
 #include <unistd.h>
 
-#define WORTH ((uint64_t)64 << 10) /* bytes of PTX: below, the whole takes a tenth of a second */
-#define SHARE 4                    /* of the text may be compiled in pieces: one in so many bytes */
-#define SHARE_BESIDES 16           /* the same where all of it was compiled already */
+#define SHARE_BESIDES 16 /* of the text may be compiled where all of it was already: one in so many bytes */
 
 /* A kernel that was loaded alone. Only added to, by the thread at work; read by all. */
 struct kgi_alone {
@@ -35,7 +35,7 @@ struct kgi_alone {
 
 bool kgi_kernels_worth(const struct kgi_source *whole)
 {
-    return whole->code.size >= WORTH;
+    return kgi_source_share(whole) > 0;
 }
 
 bool kgi_kernels_begin(struct kgi_kernels *k, const struct kgi_source *whole)
@@ -43,7 +43,8 @@ bool kgi_kernels_begin(struct kgi_kernels *k, const struct kgi_source *whole)
     if (!kgi_kernels_worth(whole))
         return false;
     k->whole = *whole;
-    k->left = whole->code.size / SHARE;
+    k->left = kgi_source_share(whole);
+    k->loads = UINT64_MAX;
     return k->possible = true;
 }
 
@@ -65,6 +66,7 @@ bool kgi_kernels_besides(struct kgi_kernels *k, const struct kgi_source *whole, 
     if (!kgi_kernels_begin(k, whole) || (compiled && !has_small_ones(whole)))
         return false;
     k->left = compiled ? whole->code.size / SHARE_BESIDES : 0;
+    k->loads = kgi_source_share(whole);
     k->marks = compiled;
     return true;
 }
@@ -126,19 +128,11 @@ static struct kgi_bytes keep_hollow(struct kgi_part *p)
 
 struct kgi_bytes kgi_kernels_hollow(const struct kgi_kernels *k, const struct kgi_host *host)
 {
-    const struct kgi_code *code = &k->whole.code;
-    struct kgi_jit_settings none = {.count = 0};
-    struct kgi_verdict verdict;
     struct kgi_bytes image = {NULL, 0};
     struct kgi_part *p = kgi_pages_get(sizeof *p);
-    char target[24];
-    KGI_TEXT(text, 128);
+    char text[KGI_HOLLOW_SIZE];
 
-    kgi_target_name(code->target, "sm_", target, sizeof target);
-    kgi_text_add(&text, ".version %u.%u\n.target %s\n.address_size 64\n", code->major, code->minor, target);
-    if (p && !k->whole.too_new &&
-        !kgi_source_of((struct kgi_bytes){(const uint8_t *)text.at, text.length + 1}, host, &none,
-                       &p->source, &verdict)) {
+    if (p && !k->whole.too_new && !kgi_source_hollow(&k->whole, host, text, &p->source)) {
         image = known_hollow(&p->source.key);
         if (!image.at && kgi_part_quietly(p, host))
             image = keep_hollow(p);
@@ -147,8 +141,8 @@ struct kgi_bytes kgi_kernels_hollow(const struct kgi_kernels *k, const struct kg
     return image;
 }
 
-/* Of a module, the same is kept with it, as the kernel without a name: what says to the next process that all
- * of it compiled, and that kernels of it are there by themselves. */
+/* Where the whole is in the cache and kernels besides, the same is kept with them, as the kernel without a name:
+ * what says to the next process that all of it compiled, and that kernels of it are there by themselves. */
 bool kgi_kernels_marked(const struct kgi_source *whole, const struct kgi_host *host, struct kgi_part *out)
 {
     out->source = *whole;
@@ -194,8 +188,11 @@ static bool obtain(struct kgi_kernels *k, struct kgi_part *p, const struct kgi_w
     p->source = k->whole;
     if (kgi_source_kernel_key(&k->whole, name, &p->source.key))
         return false;
-    if (kgi_part_find(p, host)) {
+    if (k->loads && kgi_part_find(p, host)) {
+        k->loads -= p->hit.image.size < k->loads ? p->hit.image.size : k->loads;
         kgi_tell_hit(w, p, host);
+        if (k->marks)
+            mark(k, host);
         return true;
     }
     if (!may_compile || !k->left || kgi_source_kernel(&k->whole, name, &alone))

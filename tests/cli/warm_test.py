@@ -2,6 +2,7 @@
 """kguard warm: over the scenarios' PTX, with a ptxas that knows its cubin; what it leaves is found by a
 process under the library."""
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -75,6 +76,40 @@ with tempfile.TemporaryDirectory() as folder:
                "code from the cache (5488 bytes, by ptxas V13.0.88" in done.stderr and
                "JIT: 1 images from the cache" in done.stderr and "0 compiled" in done.stderr)
         expect("the tier is untouched", tree(one) == before)
+
+    # Of large PTX the kernels too, as far as they are on their own and compile, and a mark; the same in any order.
+    large, again = os.path.join(folder, "large"), os.path.join(folder, "again")
+    many = os.path.join(JIT, "many.compute_80.fatbin")
+    out, _ = warm("-t", "sm_120", "-c", large, many, ptxas="ptxas_many")
+    expect("large: " + out, out.startswith("1 compiled, 0 were there, 0 failed") and
+           out.endswith("\n4 kernels of the large ones are there by themselves as well\n"))
+    options = sorted(re.search(rb"sm_120....(kernels of a module|kernel \w{8}|)", entry, re.S)[1]
+                     for entry in tree(large).values())
+    expect("its entries: %s" % options, options == [b"", b"kernel kernel_1", b"kernel kernel_2", b"kernel kernel_3",
+                                                    b"kernel kernel_4", b"kernels of a module"])
+    warm("-t", "sm_120", "-c", again, many, fatbin, "-j", "1", "-q", ptxas="ptxas_many", code=1)
+    expect("the same kernels", tree(again) == tree(large))
+    out, _ = warm("-t", "sm_120", "-c", large, many, ptxas="ptxas_many")
+    expect("all there: " + out, out.startswith("0 compiled, 1 were there, 0 failed") and "\n4 kernels" in out and
+           tree(again) == tree(large))
+    if not os.environ.get("SAN"):
+        env.update(KGUARD_CACHE_RO=large)
+        for scenario, what in (("s107_jit_marked_library", "1-1"), ("s105_jit_module_kernels", "data"),
+                               ("s107_jit_marked_library", "all")):
+            done = subprocess.run([os.path.join(OBJDIR, "scenarios", scenario), "run", what], env=env,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+            expect("%s %s: %s" % (scenario, what, done.stderr), done.returncode == 0 and
+                   "code from the cache (7320 bytes, by ptxas V13.0.88" in done.stderr and
+                   ("code from the cache (95 KB" in done.stderr) == (what == "all") and "0 compiled" in done.stderr)
+    # Where the whole does not compile, nothing says that it did.
+    half = os.path.join(folder, "ptxas_half")
+    with open(half, "w", encoding="utf-8") as script:
+        script.write("#!/bin/sh\n[ $1 = --version ] || [ $(grep -c '\\.entry kernel_' \"$3\") -lt 20 ] || exit 1\n"
+                     'exec %s "$@"\n' % os.path.abspath(os.path.join(JIT, "ptxas_many")))
+    os.chmod(half, 0o755)
+    warm("-t", "sm_120", "-c", os.path.join(folder, "half"), "--ptxas", half, many, code=1)
+    expect("kernels of what does not compile", not os.path.isdir(os.path.join(folder, "half")) or
+           not tree(os.path.join(folder, "half")))
 
     # As many at a time as it may use cores of.
     slow, said = os.path.join(folder, "ptxas"), os.path.join(folder, "said")

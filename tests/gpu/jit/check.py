@@ -310,31 +310,45 @@ def same_code(name):
     return problems
 
 
-def warmed_elsewhere(name):
-    """A tree that `kguard warm` made on a machine without a GPU, as a read-only tier."""
-    tree = os.path.join(JIT, "warm")
+def tier():
+    """A tree that `kguard warm` made on a machine without a GPU, for KGUARD_CACHE_RO."""
     copy = os.path.join(fresh("tier"), "tier")
-    shutil.copytree(tree, copy)
+    shutil.copytree(os.path.join(JIT, "warm"), copy)
     subprocess.run(["chmod", "-R", "go-w", copy], check=True)
-    problems = []
-    for argv in ([os.path.join(JIT, "values-13.0-shared")], [os.path.join(JIT, "parts"), "100"],
-                 [os.path.join(JIT, "first"), "library", os.path.join(JIT, "big.fatbin"), "big_3"]):
-        plain = Run(argv)
-        run = Run(argv, fresh("cache"), env={"KGUARD_CACHE_RO": copy})
-        problems += same(plain, run, os.path.basename(argv[0]))
-        if run.count("compiled") or not run.count("hit"):
-            problems.append(f"{os.path.basename(argv[0])}: {run.told()}")
-        else:
-            say(f"   {os.path.basename(argv[0])}: {run.count('hit')} hits, 0 compilations")
+    return copy
+
+
+def warmed_elsewhere(name):
+    """All that a program wants is found there: of large images kernels, and for the rest the whole."""
+    copy, problems = tier(), []
+    first, big = os.path.join(JIT, "first"), os.path.join(JIT, "big.fatbin")
+    text = os.path.join(JIT, "big.ptx")
+    contexts = [os.path.join(JIT, "contexts")]
+    large = [os.path.join(JIT, "large", "device.fatbin"), os.path.join(JIT, "large", "device.ptx")]
+    every = [f"big_{n}" for n in range(64)]
+    for argv, hits in (([os.path.join(JIT, "values-13.0-shared")], None), ([os.path.join(JIT, "parts"), "100"], 100),
+                       ([first, "library", big, "big_3"], 1), ([first, "library", big, *every[:9]], 9),
+                       ([first, "library", big, *every], None), ([first, "module", big, "big_3"], 1),
+                       ([first, "module", text, "big_3"], 1), ([first, "module", big, *every], None),
+                       ([os.path.join(JIT, "values-12.4-large")], None),
+                       ([os.path.join(JIT, "values-13.0-large")], None),
+                       *[([*contexts, what, *large], None) for what in
+                         ("race", "contexts", "reload", "globals", "kernels", "modules", "capture")]):
+        what = " ".join([os.path.basename(argv[0]), *[os.path.basename(a) for a in argv[1:4]]])
+        for mode in ("LAZY", "EAGER"):
+            plain = Run(argv, env={"CUDA_MODULE_LOADING": mode})
+            run = Run(argv, fresh("cache"), env={"KGUARD_CACHE_RO": copy, "CUDA_MODULE_LOADING": mode})
+            problems += same(plain, run, f"{what}, {mode}")
+            if run.count("compiled") or not run.count("hit") or (hits and run.count("hit") != hits):
+                problems.append(f"{what}, {mode}: {run.count('hit')} hits: {run.told()}")
+            else:
+                say(f"   {what}, {mode}: {run.count('hit')} hits, 0 compilations")
     return problems
 
 
 def registered(name):
     """A shared runtime of CUDA 11: at its registration, for KGUARD_TARGET, from the cache alone."""
-    copy = os.path.join(fresh("tier"), "tier")
-    shutil.copytree(os.path.join(JIT, "warm"), copy)
-    subprocess.run(["chmod", "-R", "go-w", copy], check=True)
-    argv, problems = [os.path.join(JIT, "values-11.8-shared")], []
+    copy, argv, problems = tier(), [os.path.join(JIT, "values-11.8-shared")], []
     for mode in ("LAZY", "EAGER"):
         plain = Run(argv, env={"CUDA_MODULE_LOADING": mode})
         run = Run(argv, fresh("cache"), env={"KGUARD_CACHE_RO": copy, "KGUARD_TARGET": "sm_90",
@@ -429,9 +443,11 @@ def bar(name, value, limit, what):
 
 
 def ways(argv_fat, argv_cubin, mode, cold_runs, warm_runs, name, what_ms="total_ms"):
-    """(a) driver cold, (b) its cache warm, (c) kguard cold, (d) kguard warm, (e) the cubin."""
+    """(a) driver cold, (b) its cache warm, (c) kguard cold, (d) kguard warm, (e) the cubin, (w) as (d), by kguard
+    warm."""
     env = {"CUDA_MODULE_LOADING": mode}
-    times = {k: [] for k in "abcde"}
+    times = {k: [] for k in "abcdew"}
+    warmed = tier()
     splits, outputs = {}, set()
 
     def one(way, run):
@@ -449,12 +465,13 @@ def ways(argv_fat, argv_cubin, mode, cold_runs, warm_runs, name, what_ms="total_
     for _ in range(warm_runs):
         one("b", Run(argv_fat, driver=driver_cache, env=env))
         one("d", Run(argv_fat, cache, env=env, quiet=True))
+        one("w", Run(argv_fat, fresh("cache"), env={**env, "KGUARD_CACHE_RO": warmed}, quiet=True))
         if argv_cubin:
             one("e", Run(argv_cubin, env=env))
     medians = {k: statistics.median(v) for k, v in times.items() if v}
     say(f"-- {name}, {mode}: ms, median (least .. most) of {cold_runs} cold and {warm_runs} warm runs")
     for way, what in (("a", "driver, cold"), ("b", "driver's ComputeCache, warm"), ("c", "kguard, cold"),
-                      ("d", "kguard, warm"), ("e", "the cubin itself")):
+                      ("d", "kguard, warm"), ("w", "kguard, filled elsewhere"), ("e", "the cubin itself")):
         if way in medians:
             parts = [statistics.median(x) for x in zip(*splits[way])]
             split = "   load %.2f  look-up %.2f  run %.2f" % tuple(parts) if parts else ""
@@ -485,6 +502,8 @@ def machine():
 def bars(name, m):
     bar(name + "/warm-driver", m["d"], m["b"] / 4, "a quarter of (b)")
     bar(name + "/warm-cubin", m["d"], m["e"] * 1.5, "1.5 x (e)")
+    bar(name + "/filled-driver", m["w"], m["b"] / 4, "a quarter of (b)")
+    bar(name + "/filled-cubin", m["w"], m["e"] * 1.5, "1.5 x (e)")
     bar(name + "/cold", m["c"], m["a"] * 1.05, "(a) + 5 %")
 
 

@@ -69,14 +69,14 @@ parts parts_code "-gencode arch=compute_90,code=sm_90"
 (cd "$root" && gcc -std=gnu11 $flags -D_GNU_SOURCE -Iinclude -Ishim -Wl,--wrap=dl_iterate_phdr "$here/split.c" shim/base/[!s]*.c \
     shim/code/*.c shim/rules/*.c shim/jit/*.c -l:liblz4.a -l:libzstd.a -l:libmd.a -l:libsupc++.a \
     -o "$out/split")
-# PTX of a real library, and what ptxas makes of it: the payload of the entry.
+# PTX of a real library, and what ptxas makes of it: the payload of the largest entry.
 if [ -n "${REAL-}" ]; then
     python3 "$here/real.py" "$REAL" .
     for fatbin in real_*.fatbin; do
         "${KGUARD:-$root/build/kguard}" warm --target sm_90 --cache "$work/$fatbin.cache" "$fatbin"
         python3 - "$work/$fatbin.cache" "${fatbin%.fatbin}.cubin" <<'P'
-import glob, struct, sys
-entry = open(glob.glob(sys.argv[1] + "/??/*")[0], "rb").read()
+import glob, os, struct, sys
+entry = open(max(glob.glob(sys.argv[1] + "/??/*"), key=os.path.getsize), "rb").read()
 start, size = struct.unpack_from("<I", entry, 12)[0], struct.unpack_from("<Q", entry, 48)[0]
 open(sys.argv[2], "wb").write(entry[start:start + size])
 P
@@ -89,6 +89,7 @@ for fatbin in real_*.fatbin; do
 done
 # A cache filled here, where there is no GPU.
 rm -rf warm
-"${KGUARD:-$root/build/kguard}" warm --target sm_90 --cache warm big.fatbin device.ptx parts values-1*-s*
+"${KGUARD:-$root/build/kguard}" warm --target sm_90 --cache warm big.fatbin big.ptx device.ptx parts values-1*-* large \
+    $(ls real_*.fatbin 2>/dev/null)
 du -sh "$out" | sed 's/^/prepared: /'
 ls -l "$out"
