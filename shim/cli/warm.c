@@ -31,7 +31,11 @@ struct job {
     char *path; /* where it was met first */
     enum { TO_DO, THERE, MADE, FAILED } state;
     char *error;
-    size_t pieces, alone_kept; /* kernels that are still to do; those in the cache */
+    size_t pieces, kept, lost; /* kernels that are still to do; in the cache; that failed */
+    bool marked;
+    struct kgi_source whole; /* while they are done: */
+    struct kgi_bytes text;
+    void *scratch;
 };
 
 /* One kernel of it. */
@@ -346,13 +350,20 @@ static void show(struct warm *w)
         fprintf(stderr, "\r[%zu of %zu] %s\033[K", w->done, w->units, w->what);
 }
 
+static char *one_line(const char *text)
+{
+    char *line = strdup(text);
+
+    for (char *at = line; at && (at = strchr(at, '\n'));)
+        *at = ' ';
+    return line;
+}
+
 static void finish(struct warm *w, struct job *j, int state, const char *error)
 {
     pthread_mutex_lock(&w->lock);
     j->state = state;
-    j->error = error ? strdup(error) : NULL;
-    for (char *at = j->error; at && (at = strchr(at, '\n'));)
-        *at = ' ';
+    j->error = error ? one_line(error) : NULL;
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -366,15 +377,15 @@ static bool is_there(struct warm *w, const struct kgi_cache_key *key, const stru
 }
 
 /* Whether the cache cannot keep anything. */
-static bool is_lost(int error)
+static bool is_unkept(int error)
 {
     return error && error != -ENOEXEC && error != -EINVAL && error != -EFBIG;
 }
 
 /* Under this key, which is the source's own unless it is a mark. 0; -ENOEXEC, and why in made->log; or what the
  * cache says. */
-static int compile(struct warm *w, const struct kgi_source *s, const struct kgi_cache_key *key,
-                   struct kgi_compiled *made)
+static int compile(struct warm *w, const struct kgi_cache *cache, const struct kgi_source *s,
+                   const struct kgi_cache_key *key, struct kgi_compiled *made)
 {
     int error;
 
@@ -382,9 +393,9 @@ static int compile(struct warm *w, const struct kgi_source *s, const struct kgi_
     kgi_compile_by_ptxas(w->ptxas, s, 3600000, made);
     if (!made->cubin.at)
         return -ENOEXEC;
-    error = kgi_cache_put(&w->cache, key, &w->by, 0, made->cubin);
+    error = kgi_cache_put(cache, key, &w->by, 0, made->cubin);
     kgi_pages_put((void *)(uintptr_t)made->cubin.at, made->room);
-    if (is_lost(error)) {
+    if (is_unkept(error)) {
         pthread_mutex_lock(&w->lock);
         w->unkept = error; /* nor would the others be */
         pthread_mutex_unlock(&w->lock);
@@ -406,14 +417,33 @@ static void compile_job(struct warm *w, size_t i)
     } else if (is_there(w, &s.key, &host)) {
         finish(w, j, THERE, NULL);
     } else {
-        error = compile(w, &s, &s.key, &made);
-        if (!is_lost(error))
+        error = compile(w, &w->cache, &s, &s.key, &made);
+        if (!is_unkept(error))
             finish(w, j, error ? FAILED : MADE, error == -ENOEXEC ? made.log : strerror(-error));
     }
 }
 
 /* ---- kernels of large ones
  * ---------------------------------------------------------------------------------- */
+
+/* Its text, unpacked for all its kernels. False where it is not one of the large ones. */
+static bool open_text(struct warm *w, struct job *j)
+{
+    struct kgi_host host = host_of(w, j->gpu);
+    struct kgi_verdict verdict;
+
+    if (!j->text.at && !kgi_source_of(j->alone, &host, &w->none, &j->whole, &verdict) &&
+        kgi_source_share(&j->whole))
+        j->text = kgi_source_text(&j->whole.code, &j->scratch);
+    return j->text.at;
+}
+
+static void close_text(struct job *j)
+{
+    kgi_pages_put(j->scratch, j->whole.code.size);
+    j->text = (struct kgi_bytes){NULL, 0};
+    j->scratch = NULL;
+}
 
 struct adding {
     struct warm *w;
@@ -444,75 +474,83 @@ static int add_piece(const char *kernel, int registers, void *context)
     return 0;
 }
 
-static void add_pieces(struct warm *w, struct job *j)
+/* Those of what is in the cache as a whole. */
+static void add_pieces(struct warm *w)
+{
+    for (size_t i = 0; i < w->count && !w->unkept && !w->error; i++) {
+        struct job *j = &w->jobs[i];
+        struct adding adding = {w, j};
+        struct kgi_ptx ptx;
+
+        if ((j->state != THERE && j->state != MADE) || !open_text(w, j))
+            continue;
+        if (kgi_ptx_kernels(j->text, &ptx, add_piece, &adding) == -ENOMEM)
+            w->error = -ENOMEM;
+        close_text(j);
+    }
+}
+
+/* 0 where it is in the cache; -ENOTSUP where it is not on its own; else what compile() says. The empty name: the
+ * mark. No sync for each: what is lost with the power comes with the whole. */
+static int keep_piece(struct warm *w, const struct job *j, const char *name, struct kgi_compiled *made)
 {
     struct kgi_host host = host_of(w, j->gpu);
-    struct adding adding = {w, j};
-    struct kgi_ptx ptx;
-    struct kgi_verdict verdict;
-    struct kgi_source s;
-    struct kgi_bytes text;
-    void *scratch;
-
-    if ((j->state != THERE && j->state != MADE) || kgi_source_of(j->alone, &host, &w->none, &s, &verdict) ||
-        !kgi_source_share(&s))
-        return;
-    text = kgi_source_text(&s.code, &scratch);
-    if (text.at)
-        kgi_ptx_kernels(text, &ptx, add_piece, &adding);
-    kgi_pages_put(scratch, s.code.size);
-}
-
-/* Whether it is on its own, and kept. */
-static bool keep_piece(struct warm *w, const struct kgi_source *whole, const struct kgi_host *host,
-                       const char *name)
-{
-    struct kgi_cache_key key;
-    struct kgi_compiled made;
-    struct kgi_source s;
-    bool kept;
-
-    if (kgi_source_kernel_key(whole, name, &key))
-        return false;
-    if (is_there(w, &key, host))
-        return true;
-    if (kgi_source_kernel(whole, name, &s))
-        return false;
-    kept = compile(w, &s, &s.key, &made) == 0;
-    kgi_pages_put((void *)(uintptr_t)s.image.at, s.image.size);
-    return kept;
-}
-
-static void keep_mark(struct warm *w, const struct kgi_source *whole, const struct kgi_host *host)
-{
+    struct kgi_cache unsynced = w->cache;
     char text[KGI_HOLLOW_SIZE];
     struct kgi_cache_key key;
-    struct kgi_compiled made;
     struct kgi_source s;
+    int error;
 
-    if (!kgi_source_kernel_key(whole, "", &key) && !is_there(w, &key, host) &&
-        !kgi_source_hollow(whole, host, text, &s))
-        compile(w, &s, &key, &made);
+    unsynced.no_sync = true;
+    *made = (struct kgi_compiled){.by = w->by};
+    if (kgi_source_kernel_key(&j->whole, name, &key))
+        return -ENOTSUP;
+    if (is_there(w, &key, &host))
+        return 0;
+    error = *name ? kgi_source_kernel_in(&j->whole, j->text, name, &s)
+                  : kgi_source_hollow(&j->whole, &host, text, &s);
+    if (error)
+        return error == -ENOMEM ? error : -ENOTSUP;
+    error = compile(w, &unsynced, &s, &key, made);
+    if (*name)
+        kgi_pages_put((void *)(uintptr_t)s.image.at, s.image.size);
+    return made->refused ? -ENOTSUP : error;
+}
+
+static void lose(struct job *j, int error, const struct kgi_compiled *made)
+{
+    if (!j->lost++)
+        j->error = one_line(made->log[0] ? made->log : strerror(-error));
 }
 
 /* The mark goes with the last of them. */
 static void compile_piece(struct warm *w, size_t i)
 {
-    struct piece *p = &w->pieces[i];
-    struct kgi_host host = host_of(w, p->of->gpu);
-    struct kgi_verdict verdict;
-    struct kgi_source whole;
-    bool kept, last;
+    const struct piece *p = &w->pieces[i];
+    struct job *j = p->of;
+    struct kgi_compiled made = {.log = ""};
+    int error;
+    bool open, last;
 
-    if (kgi_source_of(p->of->alone, &host, &w->none, &whole, &verdict))
-        return;
-    kept = keep_piece(w, &whole, &host, p->name);
     pthread_mutex_lock(&w->lock);
-    p->of->alone_kept += kept;
-    last = --p->of->pieces == 0 && p->of->alone_kept;
+    open = open_text(w, j);
     pthread_mutex_unlock(&w->lock);
-    if (last)
-        keep_mark(w, &whole, &host);
+    error = open ? keep_piece(w, j, p->name, &made) : -ENOMEM;
+    pthread_mutex_lock(&w->lock);
+    j->kept += error == 0;
+    if (error && error != -ENOTSUP)
+        lose(j, error, &made);
+    last = --j->pieces == 0;
+    pthread_mutex_unlock(&w->lock);
+    if (!last)
+        return;
+    if (j->kept && !j->lost) {
+        error = keep_piece(w, j, "", &made);
+        j->marked = error == 0;
+        if (error)
+            lose(j, error, &made);
+    }
+    close_text(j);
 }
 
 /* ---- all of it
@@ -562,21 +600,27 @@ static void all_of(struct warm *w, void (*unit)(struct warm *, size_t), size_t u
 static int report(const struct warm *w)
 {
     enum { COMPLAINTS = 10 }; /* a full disk would fill the terminal too */
-    size_t states[FAILED + 1] = {0}, alone = 0;
+    size_t states[FAILED + 1] = {0}, alone = 0, left = 0, lost = 0;
 
     for (size_t i = 0; i < w->count; i++) {
+        const struct job *j = &w->jobs[i];
+        const char *error = j->error ? j->error : "";
         char name[24];
 
-        states[w->jobs[i].state]++;
-        alone += w->jobs[i].alone_kept;
-        if (w->jobs[i].state == FAILED && states[FAILED] <= COMPLAINTS)
-            kgi_complain("%s: its PTX was not compiled for %s: %s", w->jobs[i].path,
-                         kgi_target_name(w->jobs[i].gpu, "sm_", name, sizeof name),
-                         w->jobs[i].error ? w->jobs[i].error : "");
+        kgi_target_name(j->gpu, "sm_", name, sizeof name);
+        states[j->state]++;
+        alone += j->marked ? j->kept : 0;
+        left += j->pieces + j->lost;
+        lost += j->lost > 0;
+        if (j->state == FAILED && states[FAILED] <= COMPLAINTS)
+            kgi_complain("%s: its PTX was not compiled for %s: %s", j->path, name, error);
+        if (j->lost && !w->unkept && lost <= COMPLAINTS)
+            kgi_complain("%s: %zu of its kernels were not compiled by themselves for %s: %s", j->path, j->lost,
+                         name, error);
     }
     if (w->unkept)
         kgi_complain("warm: nothing can be kept in %s: %s; %zu not compiled", w->directory,
-                     strerror(-w->unkept), states[TO_DO]);
+                     strerror(-w->unkept), states[TO_DO] + left);
     if (states[FAILED] > COMPLAINTS)
         kgi_complain("and %zu more", states[FAILED] - COMPLAINTS);
     if (w->error)
@@ -594,10 +638,10 @@ static int report(const struct warm *w)
         if (alone)
             printf("%zu kernels of the large ones are there by themselves as well\n", alone);
     }
-    return w->unreadable                              ? KGI_EXIT_UNREADABLE
-           : w->error                                 ? KGI_EXIT_INTERNAL
-           : states[FAILED] || w->unkept || w->cannot ? KGI_EXIT_FOUND
-                                                      : KGI_EXIT_OK;
+    return w->unreadable                                      ? KGI_EXIT_UNREADABLE
+           : w->error                                         ? KGI_EXIT_INTERNAL
+           : states[FAILED] || lost || w->unkept || w->cannot ? KGI_EXIT_FOUND
+                                                              : KGI_EXIT_OK;
 }
 
 /* ---- the command
@@ -644,8 +688,7 @@ static int run(const struct kgi_command *self, int argc, char **argv)
         return KGI_EXIT_INTERNAL;
     }
     all_of(&w, compile_job, w.count, "compiled");
-    for (size_t i = 0; i < w.count && !w.error; i++)
-        add_pieces(&w, &w.jobs[i]);
+    add_pieces(&w);
     all_of(&w, compile_piece, w.error ? 0 : w.piece_count, "kernels");
     return report(&w);
 }

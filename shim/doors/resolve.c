@@ -223,14 +223,15 @@ void *kgi_driver_door_of(const char *name, void *p)
     size_t length = strlen(name);
     struct kgi_object owner = {.name = NULL};
 
+    for (int i = 0; i < KGI_DRIVER_DOORS; i++)
+        if (p == atomic_load_explicit(&kgi_driver_originals[i], memory_order_relaxed))
+            return doors[i].wrapper;
     /* The answer is one of the driver's exported functions: which one, its own table tells. The request does
      * not: the same name means three functions, cuX, cuX_v2 and cuX_ptsz. But all of them start with it, so
      * that most requests, of functions without a door, are over here: a runtime makes 400. */
     for (int i = 0; i < KGI_DRIVER_DOORS; i++) {
         if (strncmp(doors[i].name, name, length) != 0)
             continue;
-        if (p == atomic_load_explicit(&kgi_driver_originals[i], memory_order_relaxed))
-            return doors[i].wrapper;
         if (!owner.name && (!kgi_object_at(p, &owner) || !kgi_is_driver(&owner)))
             return p;
         if (p == kgi_object_symbol(&owner, doors[i].name))

@@ -272,12 +272,17 @@ void kgi_loaded_judge(struct kgi_loaded *l, uint8_t first, const char *name,
 
 /* ---- get ------------------------------------------------------------------------------------------- */
 
+static void touch(const struct kgi_place_file *file, int tier)
+{
+    int64_t now = kgi_place_now(), age = now - file->modified;
+
+    if (tier == 0 && (age > TOUCH_SECONDS || age < -TOUCH_SECONDS))
+        kgi_place_touch(file->fd, now);
+}
+
 static void keep_hit(struct kgi_loaded *l, const struct kgi_candidate *c, struct kgi_cache_hit *out)
 {
-    int64_t now = kgi_place_now(), age = now - l->file.modified;
-
-    if (c->tier == 0 && (age > TOUCH_SECONDS || age < -TOUCH_SECONDS))
-        kgi_place_touch(l->file.fd, now);
+    touch(&l->file, c->tier);
     *out = (struct kgi_cache_hit){
         .image = l->entry.payload,
         .by = l->entry.by,
@@ -396,6 +401,30 @@ void kgi_cache_free(struct kgi_cache_hit *hit)
 {
     kgi_pages_put(hit->memory, hit->memory_size);
     *hit = (struct kgi_cache_hit){.why = KGI_ENTRY_ABSENT};
+}
+
+bool kgi_cache_touch(const struct kgi_cache *cache, const struct kgi_cache_key *key)
+{
+    struct kgi_search *s = kgi_pages_get(sizeof *s);
+    struct kgi_place_file file;
+    bool there = false;
+    int saved = errno;
+
+    if (s)
+        kgi_search_begin(s, cache, key->digest);
+    for (size_t i = 0; s && i < s->count; i++) {
+        kgi_place_open(s->shards[s->candidates[i].tier], s->candidates[i].name, s->candidates[i].tier > 0, &file);
+        if (file.fd < 0)
+            continue;
+        there = true;
+        touch(&file, s->candidates[i].tier);
+        kgi_place_close(file.fd);
+    }
+    if (s)
+        kgi_search_end(s);
+    kgi_pages_put(s, sizeof *s);
+    errno = saved;
+    return there;
 }
 
 /* ---- put ------------------------------------------------------------------------------------------- */

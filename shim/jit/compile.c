@@ -561,6 +561,7 @@ static void explain(const struct job *j, int status, struct kgi_compiled *out)
     else if (!out->log[0])
         snprintf(out->log, sizeof out->log, "it made nothing and said nothing");
     out->failed = started || status == -2;
+    out->refused = started && WIFEXITED(status) && WEXITSTATUS(status);
 }
 
 void kgi_compile_by_ptxas(const char *ptxas, const struct kgi_source *s, int timeout_ms,

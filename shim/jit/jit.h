@@ -71,6 +71,9 @@ uint64_t kgi_source_share(const struct kgi_source *whole);
 int kgi_source_hollow(const struct kgi_source *whole, const struct kgi_host *host, char text[KGI_HOLLOW_SIZE],
                       struct kgi_source *out);
 int kgi_source_kernel(const struct kgi_source *whole, const char *kernel, struct kgi_source *out);
+/* The same with its text at hand (kgi_source_text), where the bytes are the caller's own and cannot change. */
+int kgi_source_kernel_in(const struct kgi_source *whole, struct kgi_bytes text, const char *kernel,
+                         struct kgi_source *out);
 /* The PTX as text; in *scratch, code->size bytes, where it was packed. Empty when it cannot be had. */
 #define KGI_SOURCE_MOST ((uint64_t)256 << 20)
 struct kgi_bytes kgi_source_text(const struct kgi_code *code, void **scratch);
@@ -92,6 +95,7 @@ struct kgi_compiled {
     uint32_t cost_ms;
     int result;     /* of the driver: CUDA_ERROR_INVALID_CONTEXT = nobody can compile now */
     bool failed;    /* the compiler's fault, or the PTX's: trying again is of no use */
+    bool refused;   /* it came to its end and said no */
     char log[1024]; /* what went wrong */
 };
 

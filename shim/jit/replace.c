@@ -270,8 +270,9 @@ int kgi_source_hollow(const struct kgi_source *whole, const struct kgi_host *hos
     char target[24];
 
     kgi_target_name(whole->code.target, "sm_", target, sizeof target);
-    kgi_text_add(&t, ".version %u.%u\n.target %s\n.address_size 64\n", whole->code.major, whole->code.minor,
-                 target);
+    kgi_text_add(&t, ".version %u.%u\n.target %s\n", whole->code.major, whole->code.minor, target);
+    if (whole->code.major > 2 || whole->code.minor >= 3) /* it came with 2.3 */
+        kgi_text_add(&t, ".address_size 64\n");
     return kgi_source_of((struct kgi_bytes){(const uint8_t *)text, t.length + 1}, host, &none, out, &verdict);
 }
 
@@ -352,16 +353,13 @@ static bool is_unchanged(const struct kgi_source *s)
     return make_key(&now) == 0 && memcmp(now.key.digest, s->key.digest, sizeof now.key.digest) == 0;
 }
 
-int kgi_source_kernel(const struct kgi_source *whole, const char *kernel, struct kgi_source *out)
+int kgi_source_kernel_in(const struct kgi_source *whole, struct kgi_bytes text, const char *kernel,
+                         struct kgi_source *out)
 {
-    void *scratch;
-    struct kgi_bytes text = kgi_source_text(&whole->code, &scratch);
     size_t size = 0, count = 0;
-    uint8_t *alone = text.at ? kgi_pages_get(text.size) : NULL;
+    uint8_t *alone = kgi_pages_get(text.size);
     int result = alone ? kgi_ptx_alone(text, kernel, alone, &size) : -ENOMEM;
 
-    if (!result && !is_unchanged(whole))
-        result = -ESTALE;
     *out = *whole;
     out->image = (struct kgi_bytes){NULL, 0};
     if (!result)
@@ -374,6 +372,19 @@ int kgi_source_kernel(const struct kgi_source *whole, const char *kernel, struct
     if (result)
         kgi_pages_put((void *)(uintptr_t)out->image.at, out->image.size);
     kgi_pages_put(alone, text.size);
+    return result;
+}
+
+int kgi_source_kernel(const struct kgi_source *whole, const char *kernel, struct kgi_source *out)
+{
+    void *scratch;
+    struct kgi_bytes text = kgi_source_text(&whole->code, &scratch);
+    int result = text.at ? kgi_source_kernel_in(whole, text, kernel, out) : -ENOMEM;
+
+    if (!result && !is_unchanged(whole)) {
+        kgi_pages_put((void *)(uintptr_t)out->image.at, out->image.size);
+        result = -ESTALE;
+    }
     kgi_pages_put(scratch, whole->code.size);
     return result;
 }

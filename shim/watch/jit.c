@@ -54,6 +54,7 @@ struct kgi_jitted {
     bool ours;               /* what answers is an image of ours */
     bool empty;              /* behind the handle is no code, only a promise of it: */
     bool hollow;             /* an image without kernels, whose module the program may have */
+    _Atomic bool refused_stand; /* unless the driver does not take that */
     size_t copied;             /* bytes of memory, where original is a copy; */
     struct kgi_bytes original; /* else it lies in a loaded object */
     struct kgi_bytes given;    /* a fatbin made for GPUs that differ; else empty */
@@ -188,11 +189,16 @@ static bool can_wait(const struct kgi_jitted *j, const struct kgi_source *source
     return j->part_room == 1 && kgi_image_form(j->original) == KGI_FORM_FATBIN && kgi_kernels_worth(source);
 }
 
-/* Whether it can wait in the cache, with its kernels beside it. */
+/* Whether it can wait in the cache, with its kernels beside it. What is not looked at there is the first to go:
+ * so it is. */
 static bool is_marked(struct kgi_jitted *j, const struct kgi_source *source, const struct kgi_host *host)
 {
-    return !source->too_new && kgi_kernels_marked(source, host, &j->stand) &&
-           kgi_kernels_besides(&j->kernels, source, false);
+    if (source->too_new || !kgi_kernels_marked(source, host, &j->stand))
+        return false;
+    if (kgi_part_stays(source) && kgi_kernels_besides(&j->kernels, source, false))
+        return true;
+    kgi_part_free(&j->stand);
+    return false;
 }
 
 /* Looks for each kind of GPU; what is missing for the current one is compiled, unless it may wait. Returns
@@ -265,11 +271,13 @@ static void refuse_stand(struct kgi_jitted *j, int result)
 {
     const struct kgi_machine *m = kgi_machine();
     struct kgi_host host = m ? m->host : (struct kgi_host){0};
+    struct kgi_whose w = whose_of(j);
 
-    if (!j->stand.hit.image.at || !kgi_jit_is_about_image(result))
+    if (!j->stand.hit.image.at || !kgi_jit_is_about_image(result) || atomic_exchange(&j->refused_stand, true))
         return;
     host.gpu.number = j->stand.source.target.number;
     kgi_part_refuse(&j->stand, &host, "the driver did not take it");
+    kgi_tell_note(&w, "what stands for it was not taken by the driver, and is put aside");
 }
 
 /* Options that a second load can be given again. *preserved: the image stays where it is. */
@@ -344,6 +352,7 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
     later = search(j, &g, !jit_count, &kinds);
     if (j->kernels.possible && !(j->empty = promise(j, options, values, count))) {
         j->kernels.possible = false;
+        kgi_part_free(&j->stand);
         later = search(j, &g, false, &kinds);
     }
     if (j->part_count && (ours = assemble(j, kinds))) {
@@ -548,6 +557,8 @@ static bool load_marked(CUmodule *module, const struct kgi_given *g, const struc
     bool done = stand && kgi_kernels_marked(source, host, stand) &&
                 stand_for_module(module, g, source, stand, false, host);
 
+    if (done)
+        kgi_part_stays(source);
     if (stand)
         kgi_part_free(stand);
     kgi_pages_put(stand, sizeof *stand);
@@ -696,11 +707,11 @@ static bool obtain(struct kgi_jitted *j, struct kgi_part *p, struct kgi_host *ho
     if (!is_still_there(j) || !kgi_given_chosen(&g))
         return false;
     kgi_given_force(&g, host);
-    return kgi_given_source(&g, host, &j->settings, &p->source) &&
+    return kgi_given_source(&g, host, &j->settings, &p->source) && kgi_given_worth(&g, &p->source) &&
            kgi_part_obtain(p, &g.whose, host);
 }
 
-/* What a mark says is in the cache, which needs no context. */
+/* What a mark says is in the cache, which needs no compiler. */
 static bool find_whole(struct kgi_jitted *j, struct kgi_host *host)
 {
     struct kgi_part *p = &j->parts[0];
@@ -733,7 +744,7 @@ static void first_use(struct kgi_jitted *j)
     } else {
         kgi_tell_note(&whose, borrowed ? "first used where the primary context is not current"
                                        : "first used where it can be compiled");
-        if (j->part_count || obtain(j, &j->parts[0], &host)) {
+        if (j->part_count || find_whole(j, &host) || obtain(j, &j->parts[0], &host)) {
             j->part_count = 1;
             image = assemble(j, kgi_jit_host_at(1, &other, &ordinal) ? 2 : 1);
             if (image)
@@ -877,7 +888,9 @@ const struct kgi_jitted *kgi_jit_hollow(CUlibrary library)
 
 CUlibrary kgi_jit_module_owner(CUlibrary library)
 {
-    return kgi_jit_hollow(library) ? library : kgi_jit_used(library);
+    const struct kgi_jitted *j = kgi_jit_hollow(library);
+
+    return j && !atomic_load_explicit(&j->refused_stand, memory_order_relaxed) ? library : kgi_jit_used(library);
 }
 
 /* ---- an image of ours that fails

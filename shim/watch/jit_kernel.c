@@ -188,7 +188,9 @@ static bool obtain(struct kgi_kernels *k, struct kgi_part *p, const struct kgi_w
     p->source = k->whole;
     if (kgi_source_kernel_key(&k->whole, name, &p->source.key))
         return false;
-    if (k->loads && kgi_part_find(p, host)) {
+    if (!k->loads)
+        return false;
+    if (kgi_part_find(p, host)) {
         k->loads -= p->hit.image.size < k->loads ? p->hit.image.size : k->loads;
         kgi_tell_hit(w, p, host);
         if (k->marks)

@@ -2,12 +2,13 @@
  * A library whose whole code is in the cache, and kernels of it besides, with a mark that says so, as kguard warm
  * leaves it: a kernel is all that is loaded for a kernel. The rest comes with the whole, when it is asked for, or
  * when a quarter has come one by one; also where there is no context, where nobody could compile. What stands for
- * the library and is refused by the driver is put aside, and what the mark says and is not there is compiled. The
- * same from a read-only tier alone.
+ * the library and is refused by the driver is put aside. A whole that waits counts as used; where it is gone all is
+ * as without a mark. The same from a read-only tier alone, but that nothing is compiled then: it could not be kept.
  * link: -l:libcuda.so.1
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_LOG=info TMP/cache
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto CUDA_MODULE_LOADING=EAGER TMP/cache
  */
+#include <fcntl.h>
 #include "jit_many.h"
 
 static const char *cache;
@@ -113,6 +114,40 @@ static int remove_whole(const char *path, const struct stat *s, int type, struct
     return type == FTW_F && s->st_size > 90000 ? remove(path) : 0;
 }
 
+static int damage_whole(const char *path, const struct stat *s, int type, struct FTW *f)
+{
+    int fd = type == FTW_F && s->st_size > 90000 ? open(path, O_WRONLY) : -1;
+    if (fd >= 0 && pwrite(fd, "xxxx", 4, 50000) < 0)
+        exit(2);
+    return fd < 0 ? 0 : close(fd);
+}
+
+static int make_old(const char *path, const struct stat *s, int type, struct FTW *f)
+{
+    struct timespec times[2] = {{1700000000, 0}, {1700000000, 0}};
+    return type == FTW_F ? utimensat(AT_FDCWD, path, times, 0) : 0;
+}
+
+static int used, used_size;
+
+static int add_used(const char *path, const struct stat *s, int type, struct FTW *f)
+{
+    if (type == FTW_F && s->st_size > 2000 && s->st_mtime != 1700000000) { /* not the counters */
+        used++;
+        used_size += s->st_size;
+    }
+    return 0;
+}
+
+static void show_used(char **argv, const char *what)
+{
+    nftw(cache, make_old, 16, FTW_PHYS);
+    again(argv, cache, what);
+    nftw(cache, add_used, 16, FTW_PHYS);
+    if (is_guarded())
+        fprintf(stderr, "kguard[0]: (%d entries of %d KB were used)\n", used, used_size / 1000);
+}
+
 static void fail(char **argv, const char *what, const char *which)
 {
     if (is_guarded())
@@ -139,7 +174,7 @@ int main(int argc, char **argv)
     setenv("KGFAKE_LINKED", MADE_EACH MADE_LAST("all"), 1);
     again(argv, cache, "2-4"); /* not marked: as they are asked for */
     again(argv, cache, "fill");
-    again(argv, cache, "1-1");
+    show_used(argv, "1-1");
     again(argv, cache, "1-4");
     again(argv, cache, "all");
     again(argv, cache, "by module");
@@ -148,9 +183,16 @@ int main(int argc, char **argv)
     setenv("KGUARD_CACHE_DIR", "/dev/null/no", 1);
     again(argv, cache, "1-2");
     again(argv, cache, "all");
+    setenv("KGUARD_CACHE_DIR", "", 1);
+    unsetenv("HOME");
+    unsetenv("XDG_CACHE_HOME");
+    nftw(cache, damage_whole, 16, FTW_PHYS);
+    again(argv, cache, "all");
+    again(argv, cache, "no context");
+    nftw(cache, remove_whole, 16, FTW_PHYS);
+    again(argv, cache, "all");
     unsetenv("KGUARD_CACHE_RO");
     unsetenv("KGUARD_CACHE_DIR");
-    nftw(cache, remove_whole, 16, FTW_PHYS);
     again(argv, cache, "1-1");
     again(argv, cache, "all");
     fail(argv, "1-1", "cuLibraryLoadData=200@1"); /* of what stands for it */

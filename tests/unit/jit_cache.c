@@ -465,6 +465,7 @@ static void p20_a_read_only_tier_is_not_touched(void **state)
     assert_true(hit.shared);
     kgi_cache_free(&hit);
     assert_false(hits(&shared_cache, &damaged));
+    assert_true(kgi_cache_touch(&shared_cache, &key));
     assert_int_equal(kgi_cache_gc(&shared_cache, true), 0);
     assert_int_equal(kgi_cache_clear(&shared_cache), 0);
     assert_string_equal(output_of("find %s -printf '%%p %%T@ %%C@ %%m %%s\\n' | sort", tier_path), before);

@@ -21,6 +21,11 @@ static int do_get(void)
     return hits(&cache, &key) ? 0 : -ENOENT;
 }
 
+static int do_touch(void)
+{
+    return kgi_cache_touch(&cache, &key) ? 0 : -ENOENT;
+}
+
 static int do_refuse(void)
 {
     struct kgi_cache_hit hit = {.by = driver_580};
@@ -50,8 +55,8 @@ static int do_copy(void)
     return kgi_cache_copy(&cache, &to) < 0 ? -EIO : 0;
 }
 
-static int (*const operations[])(void) = {do_put, do_get, do_refuse, do_claim, do_gc, do_copy};
-static const char *const operation_names[] = {"put", "get", "refuse", "claim", "gc", "copy"};
+static int (*const operations[])(void) = {do_put, do_get, do_touch, do_refuse, do_claim, do_gc, do_copy};
+static const char *const operation_names[] = {"put", "get", "touch", "refuse", "claim", "gc", "copy"};
 
 /* ---- P3: an error at each call ---- */
 
