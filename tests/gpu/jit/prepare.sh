@@ -89,7 +89,10 @@ for fatbin in real_*.fatbin; do
 done
 # A cache filled here, where there is no GPU.
 rm -rf warm
-"${KGUARD:-$root/build/kguard}" warm --target sm_90 --cache warm big.fatbin big.ptx device.ptx parts values-1*-* large \
-    $(ls real_*.fatbin 2>/dev/null)
+set -- big.fatbin big.ptx device.ptx parts values-1*-* large
+for fatbin in real_*.fatbin; do
+    [ ! -e "$fatbin" ] || set -- "$@" "$fatbin"
+done
+"${KGUARD:-$root/build/kguard}" warm --target sm_90 --cache warm "$@"
 du -sh "$out" | sed 's/^/prepared: /'
 ls -l "$out"
