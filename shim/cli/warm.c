@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -419,12 +420,22 @@ static void compile_job(struct warm *w, size_t i)
     } else {
         error = compile(w, &w->cache, &s, &s.key, &made);
         if (!is_unkept(error))
-            finish(w, j, error ? FAILED : MADE, error == -ENOEXEC ? made.log : strerror(-error));
+            finish(w, j, error ? FAILED : MADE,
+                   error == -ENOEXEC ? made.log
+                   : error           ? strerror(-error)
+                                     : NULL);
     }
 }
 
 /* ---- kernels of large ones
  * ---------------------------------------------------------------------------------- */
+
+static void close_text(struct job *j)
+{
+    kgi_pages_put(j->scratch, j->whole.code.size);
+    j->text = (struct kgi_bytes){NULL, 0};
+    j->scratch = NULL;
+}
 
 /* Its text, unpacked for all its kernels. False where it is not one of the large ones. */
 static bool open_text(struct warm *w, struct job *j)
@@ -433,16 +444,12 @@ static bool open_text(struct warm *w, struct job *j)
     struct kgi_verdict verdict;
 
     if (!j->text.at && !kgi_source_of(j->alone, &host, &w->none, &j->whole, &verdict) &&
-        kgi_source_share(&j->whole))
+        kgi_source_share(&j->whole)) {
         j->text = kgi_source_text(&j->whole.code, &j->scratch);
+        if (!j->text.at)
+            close_text(j);
+    }
     return j->text.at;
-}
-
-static void close_text(struct job *j)
-{
-    kgi_pages_put(j->scratch, j->whole.code.size);
-    j->text = (struct kgi_bytes){NULL, 0};
-    j->scratch = NULL;
 }
 
 struct adding {
@@ -670,6 +677,17 @@ static bool prepare(struct warm *w, char **paths, int count)
     return know_ptxas(w);
 }
 
+/* A compilation holds four, and there may be two hundred at a time. */
+static void allow_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static int run(const struct kgi_command *self, int argc, char **argv)
 {
     struct warm w = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -687,6 +705,7 @@ static int run(const struct kgi_command *self, int argc, char **argv)
         kgi_complain("warm: %s", strerror(w.error ? -w.error : EIO));
         return KGI_EXIT_INTERNAL;
     }
+    allow_files();
     all_of(&w, compile_job, w.count, "compiled");
     add_pieces(&w);
     all_of(&w, compile_piece, w.error ? 0 : w.piece_count, "kernels");

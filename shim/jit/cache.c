@@ -123,20 +123,28 @@ void kgi_search_end(struct kgi_search *s)
         kgi_place_close(s->shards[tier]);
 }
 
-/* Who compiled it, as its first bytes say: enough to decide what to read first. */
-static void look_at_head(const struct kgi_search *s, struct kgi_candidate *c)
+/* What its first bytes say. The file is the caller's to close, whatever they are. */
+static bool read_head(const struct kgi_search *s, const struct kgi_candidate *c, struct kgi_place_file *file,
+                      struct kgi_entry *entry)
 {
     uint8_t start[KGI_ENTRY_HEADER];
+
+    kgi_place_open(s->shards[c->tier], c->name, c->tier > 0, file);
+    if (file->fd < 0)
+        return false;
+    if (file->size < sizeof start)
+        memset(start, 0, sizeof start);
+    return kgi_place_read(file->fd, start, file->size < sizeof start ? file->size : sizeof start, 0) == 0 &&
+           kgi_entry_head((struct kgi_bytes){start, sizeof start}, entry) == KGI_ENTRY_GOOD;
+}
+
+/* Who compiled it: enough to decide what to read first. */
+static void look_at_head(const struct kgi_search *s, struct kgi_candidate *c)
+{
     struct kgi_place_file file;
     struct kgi_entry entry;
 
-    kgi_place_open(s->shards[c->tier], c->name, c->tier > 0, &file);
-    if (file.fd < 0)
-        return;
-    if (file.size < sizeof start)
-        memset(start, 0, sizeof start);
-    if (kgi_place_read(file.fd, start, file.size < sizeof start ? file.size : sizeof start, 0) == 0 &&
-        kgi_entry_head((struct kgi_bytes){start, sizeof start}, &entry) == KGI_ENTRY_GOOD)
+    if (read_head(s, c, &file, &entry))
         c->by = entry.by;
     kgi_place_close(file.fd);
 }
@@ -251,20 +259,22 @@ static bool past(const struct kgi_loaded *l, int64_t now)
     return age < -TOUCH_SECONDS || age > (refused ? REFUSED_SECONDS : FAILURE_SECONDS);
 }
 
+static bool is_of_another_driver(const struct kgi_compiler *by, const struct kgi_compiler *own)
+{
+    return own && by->kind == KGI_BY_DRIVER &&
+           (by->cuda_version != own->cuda_version || strcmp(by->build, own->build) != 0);
+}
+
 void kgi_loaded_judge(struct kgi_loaded *l, uint8_t first, const char *name,
                       const struct kgi_host *host, const struct kgi_compiler *own)
 {
-    struct kgi_compiler none = {0}, mine = own ? *own : none;
-
     if (l->state != KGI_ENTRY_GOOD)
         return;
     if (!name_right(&l->entry, first, name))
         l->state = KGI_ENTRY_DAMAGED;
     else if (l->entry.failure)
         l->state = past(l, kgi_place_now()) ? KGI_ENTRY_EXPIRED : KGI_ENTRY_FAILURE;
-    else if (own && l->entry.by.kind == KGI_BY_DRIVER &&
-             (l->entry.by.cuda_version != mine.cuda_version ||
-              strcmp(l->entry.by.build, mine.build) != 0))
+    else if (is_of_another_driver(&l->entry.by, own))
         l->state = KGI_ENTRY_OTHER;
     else if (host && !loadable(l->entry.payload, host))
         l->state = KGI_ENTRY_UNFIT;
@@ -295,6 +305,15 @@ static void keep_hit(struct kgi_loaded *l, const struct kgi_candidate *c, struct
     l->bytes.at = NULL; /* the hit's from now on */
 }
 
+/* Behind a failure of the user tier. */
+static bool is_hidden(const struct kgi_search *s, size_t i)
+{
+    for (size_t j = 0; j < i; j++)
+        if (s->candidates[j].hides && !strcmp(s->candidates[j].name, s->candidates[i].name))
+            return true;
+    return false;
+}
+
 void kgi_search_load(struct kgi_search *s, size_t i, const struct kgi_host *host,
                      const struct kgi_compiler *own, struct kgi_loaded *l)
 {
@@ -303,9 +322,8 @@ void kgi_search_load(struct kgi_search *s, size_t i, const struct kgi_host *host
     kgi_loaded_open(l, s->shards[c->tier], c->name, c->tier > 0);
     kgi_loaded_judge(l, s->digest[0], c->name, host, own);
     c->hides = l->state == KGI_ENTRY_FAILURE && c->tier == 0;
-    for (size_t j = 0; j < i && l->state == KGI_ENTRY_GOOD; j++)
-        if (s->candidates[j].hides && !strcmp(s->candidates[j].name, c->name))
-            l->state = KGI_ENTRY_FAILURE;
+    if (l->state == KGI_ENTRY_GOOD && is_hidden(s, i))
+        l->state = KGI_ENTRY_FAILURE;
 }
 
 static bool try_candidate(struct kgi_search *s, size_t i, const struct kgi_host *host,
@@ -403,25 +421,36 @@ void kgi_cache_free(struct kgi_cache_hit *hit)
     *hit = (struct kgi_cache_hit){.why = KGI_ENTRY_ABSENT};
 }
 
-bool kgi_cache_touch(const struct kgi_cache *cache, const struct kgi_cache_key *key)
+/* A failure's time is when it will be forgotten, and what nobody loads has to grow old: only what serves. */
+static bool touch_candidate(struct kgi_search *s, size_t i, const struct kgi_compiler *own)
+{
+    struct kgi_candidate *c = &s->candidates[i];
+    struct kgi_place_file file;
+    struct kgi_entry entry;
+    bool read = read_head(s, c, &file, &entry), serves;
+
+    c->hides = read && entry.failure && c->tier == 0;
+    serves = read && !entry.failure && !is_of_another_driver(&entry.by, own) && !is_hidden(s, i);
+    if (serves)
+        touch(&file, c->tier);
+    kgi_place_close(file.fd);
+    return serves;
+}
+
+bool kgi_cache_touch(const struct kgi_cache *cache, const struct kgi_cache_key *key,
+                     const struct kgi_compiler *own)
 {
     struct kgi_search *s = kgi_pages_get(sizeof *s);
-    struct kgi_place_file file;
     bool there = false;
     int saved = errno;
 
-    if (s)
+    if (s) {
         kgi_search_begin(s, cache, key->digest);
-    for (size_t i = 0; s && i < s->count; i++) {
-        kgi_place_open(s->shards[s->candidates[i].tier], s->candidates[i].name, s->candidates[i].tier > 0, &file);
-        if (file.fd < 0)
-            continue;
-        there = true;
-        touch(&file, s->candidates[i].tier);
-        kgi_place_close(file.fd);
-    }
-    if (s)
+        kgi_search_order(s, own);
+        for (size_t i = 0; i < s->count && !there; i++)
+            there = touch_candidate(s, i, own);
         kgi_search_end(s);
+    }
     kgi_pages_put(s, sizeof *s);
     errno = saved;
     return there;

@@ -168,8 +168,9 @@ int kgi_cache_look(const struct kgi_cache *cache, const struct kgi_cache_key *ke
                    const struct kgi_host *host, const struct kgi_compiler *own,
                    struct kgi_cache_hit *out);
 void kgi_cache_free(struct kgi_cache_hit *hit);
-/* Whether something stands under the key, whatever it is worth. It counts as used now. */
-bool kgi_cache_touch(const struct kgi_cache *cache, const struct kgi_cache_key *key);
+/* Whether kgi_cache_get would find something, as far as first bytes tell. That counts as used now. */
+bool kgi_cache_touch(const struct kgi_cache *cache, const struct kgi_cache_key *key,
+                     const struct kgi_compiler *own);
 
 /* Whether an entry can be written: makes the user tier where it is missing. */
 bool kgi_cache_keeps(const struct kgi_cache *cache);

@@ -561,7 +561,8 @@ static void explain(const struct job *j, int status, struct kgi_compiled *out)
     else if (!out->log[0])
         snprintf(out->log, sizeof out->log, "it made nothing and said nothing");
     out->failed = started || status == -2;
-    out->refused = started && WIFEXITED(status) && WEXITSTATUS(status);
+    /* That it ran out of memory is said in the same way. */
+    out->refused = started && WIFEXITED(status) && WEXITSTATUS(status) && !strstr(out->log, "Memory allocation");
 }
 
 void kgi_compile_by_ptxas(const char *ptxas, const struct kgi_source *s, int timeout_ms,
@@ -577,17 +578,16 @@ void kgi_compile_by_ptxas(const char *ptxas, const struct kgi_source *s, int tim
     if (nul) /* with it ptxas says "Unexpected EOF" */
         text.size = (size_t)(nul - text.at);
     out->result = CUDA_ERROR_INVALID_PTX;
-    if (open_job(&j, timeout_ms) && text.at && write_all(j.in, text)) {
-        if (add_words(&j, ptxas, s)) {
-            status = run(&j);
-            if (status == 0)
-                read_cubin(&j, out);
-            if (!out->cubin.at)
-                explain(&j, status, out);
-        } else {
-            snprintf(out->log, sizeof out->log,
-                     "it was not asked: options that only the driver knows");
-        }
+    if (!open_job(&j, timeout_ms) || !text.at || !write_all(j.in, text)) {
+        snprintf(out->log, sizeof out->log, "it was not asked: no memory or descriptors");
+    } else if (!add_words(&j, ptxas, s)) {
+        snprintf(out->log, sizeof out->log, "it was not asked: options that only the driver knows");
+    } else {
+        status = run(&j);
+        if (status == 0)
+            read_cubin(&j, out);
+        if (!out->cubin.at)
+            explain(&j, status, out);
     }
     close_job(&j);
     kgi_pages_put(scratch, s->code.size);

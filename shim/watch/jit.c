@@ -195,7 +195,7 @@ static bool is_marked(struct kgi_jitted *j, const struct kgi_source *source, con
 {
     if (source->too_new || !kgi_kernels_marked(source, host, &j->stand))
         return false;
-    if (kgi_part_stays(source) && kgi_kernels_besides(&j->kernels, source, false))
+    if (kgi_part_stays(source, host) && kgi_kernels_besides(&j->kernels, source, false))
         return true;
     kgi_part_free(&j->stand);
     return false;
@@ -277,7 +277,7 @@ static void refuse_stand(struct kgi_jitted *j, int result)
         return;
     host.gpu.number = j->stand.source.target.number;
     kgi_part_refuse(&j->stand, &host, "the driver did not take it");
-    kgi_tell_note(&w, "what stands for it was not taken by the driver, and is put aside");
+    kgi_tell_note(&w, "what stands for it was not taken by the driver");
 }
 
 /* Options that a second load can be given again. *preserved: the image stays where it is. */
@@ -557,8 +557,8 @@ static bool load_marked(CUmodule *module, const struct kgi_given *g, const struc
     bool done = stand && kgi_kernels_marked(source, host, stand) &&
                 stand_for_module(module, g, source, stand, false, host);
 
-    if (done)
-        kgi_part_stays(source);
+    if (done) /* also without the whole, which is compiled if it is asked for: here it would be at once */
+        kgi_part_stays(source, host);
     if (stand)
         kgi_part_free(stand);
     kgi_pages_put(stand, sizeof *stand);
@@ -712,12 +712,12 @@ static bool obtain(struct kgi_jitted *j, struct kgi_part *p, struct kgi_host *ho
 }
 
 /* What a mark says is in the cache, which needs no compiler. */
-static bool find_whole(struct kgi_jitted *j, struct kgi_host *host)
+static bool find_whole(struct kgi_jitted *j, const struct kgi_host *host)
 {
     struct kgi_part *p = &j->parts[0];
     struct kgi_whose whose = whose_of(j);
 
-    if (!j->stand.hit.image.at || !kgi_jit_host_at(0, host, &p->ordinal))
+    if (!j->stand.hit.image.at)
         return false;
     p->source = j->kernels.whole;
     if (!kgi_part_find(p, host))
@@ -737,7 +737,7 @@ static void first_use(struct kgi_jitted *j)
 
     if (!find_host(&host, &j->parts[0].ordinal, &borrowed)) {
         kgi_tell_note(&whose, "first used without a context");
-        if (find_whole(j, &host))
+        if (kgi_jit_host_at(0, &host, &j->parts[0].ordinal) && find_whole(j, &host))
             load_second(j, assemble(j, 1), true);
         else
             j->owed = true;
@@ -769,9 +769,8 @@ static void pay(struct kgi_jitted *j)
     struct kgi_host host;
 
     if (p && kgi_jit_current(&host, &p->ordinal) && atomic_exchange(&j->owed, false)) {
-        kgi_tell_note(&whose,
-                      "compiled for the next process: in this one the driver's code is in use");
-        obtain(j, p, &host);
+        if (obtain(j, p, &host))
+            kgi_tell_note(&whose, "compiled for the next process: in this one the driver's code is in use");
         kgi_part_free(p);
     }
     kgi_pages_put(p, sizeof *p);

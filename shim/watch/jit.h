@@ -113,8 +113,8 @@ bool kgi_part_obtain(struct kgi_part *p, const struct kgi_whose *w, const struct
 /* The same for what is ours alone, by the driver's JIT where a context is current; nothing is said or counted. */
 bool kgi_part_known(struct kgi_part *p, const struct kgi_host *host);
 bool kgi_part_quietly(struct kgi_part *p, const struct kgi_host *host);
-/* Whether the cache has anything for it; that stays longer then. */
-bool kgi_part_stays(const struct kgi_source *s);
+/* Whether the cache seems to have it; that stays longer then. */
+bool kgi_part_stays(const struct kgi_source *s, const struct kgi_host *host);
 /* An image of this driver's JIT is kept under another key as well. */
 void kgi_part_keep(const struct kgi_cache_key *key, struct kgi_bytes image, const struct kgi_host *host);
 /* The driver did not take it: it is put aside in the cache. */

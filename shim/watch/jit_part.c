@@ -340,9 +340,11 @@ bool kgi_part_quietly(struct kgi_part *p, const struct kgi_host *host)
     return p->made.cubin.at != NULL;
 }
 
-bool kgi_part_stays(const struct kgi_source *s)
+bool kgi_part_stays(const struct kgi_source *s, const struct kgi_host *host)
 {
-    return kgi_cache_touch(kgi_cache_default(), &s->key);
+    struct kgi_compiler own = own_compiler(host);
+
+    return kgi_cache_touch(kgi_cache_default(), &s->key, &own);
 }
 
 void kgi_part_keep(const struct kgi_cache_key *key, struct kgi_bytes image, const struct kgi_host *host)

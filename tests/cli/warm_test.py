@@ -3,6 +3,8 @@
 process under the library."""
 import os
 import re
+import resource
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -102,17 +104,27 @@ with tempfile.TemporaryDirectory() as folder:
                    "code from the cache (7320 bytes, by ptxas V13.0.88" in done.stderr and
                    ("code from the cache (95 KB" in done.stderr) == (what == "all") and "0 compiled" in done.stderr)
     # A compiler that does not come to its end is no answer, and nothing says that all is there.
-    killed = os.path.join(folder, "ptxas_killed")
-    with open(killed, "w", encoding="utf-8") as script:
-        script.write("#!/bin/sh\n[ $1 = --version ] || ! grep -q '\\.entry kernel_2_' \"$3\" ||\n"
-                     "    grep -q '\\.entry kernel_1_' \"$3\" || kill -9 $$\n"
-                     'exec %s "$@"\n' % os.path.abspath(os.path.join(JIT, "ptxas_many")))
-    os.chmod(killed, 0o755)
-    out, err = warm("-t", "sm_120", "-c", os.path.join(folder, "killed"), "--ptxas", killed, many, code=1)
-    expect("killed: " + out + err, out.startswith("1 compiled, 0 were there, 0 failed") and "themselves" not in out and
-           "1 of its kernels were not compiled by themselves for sm_120: it was ended by signal 9\n" in err)
-    warm("-t", "sm_120", "-c", os.path.join(folder, "killed"), many, ptxas="ptxas_many")
-    expect("mended", tree(os.path.join(folder, "killed")) == tree(large))
+    for end, words in (("kill -9 $$", "it was ended by signal 9"),
+                       ("{ echo ptxas fatal: Memory allocation failure >&2; exit 255; }", "Memory allocation failure")):
+        half, killed = os.path.join(folder, "ended"), os.path.join(folder, "ptxas_ended")
+        with open(killed, "w", encoding="utf-8") as script:
+            script.write("#!/bin/sh\n[ $1 = --version ] || ! grep -q '\\.entry kernel_2_' \"$3\" ||\n"
+                         "    grep -q '\\.entry kernel_1_' \"$3\" || %s\n"
+                         'exec %s "$@"\n' % (end, os.path.abspath(os.path.join(JIT, "ptxas_many"))))
+        os.chmod(killed, 0o755)
+        out, err = warm("-t", "sm_120", "-c", half, "--ptxas", killed, many, code=1)
+        expect("ended: " + out + err, out.startswith("1 compiled, 0 were there, 0 failed") and
+               "themselves" not in out and "1 of its kernels were not compiled by themselves for sm_120: " in err and
+               err.endswith(words + "\n"))
+        expect("no mark", len(tree(half)) == len(tree(large)) - 2)
+        warm("-t", "sm_120", "-c", half, many, ptxas="ptxas_many")
+        expect("mended", tree(half) == tree(large))
+        shutil.rmtree(half)
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (40, files[1]))
+    warm("-t", "sm_120", "-c", os.path.join(folder, "files"), "-j", "20", many, ptxas="ptxas_many")
+    resource.setrlimit(resource.RLIMIT_NOFILE, files)
+    expect("more files than are allowed at first", tree(os.path.join(folder, "files")) == tree(large))
     # Where the whole does not compile, nothing says that it did.
     half = os.path.join(folder, "ptxas_half")
     with open(half, "w", encoding="utf-8") as script:

@@ -218,6 +218,40 @@ static void p14_a_hit_is_noted_but_not_each_time(void **state)
     assert_int_equal(modified(path), 911000);
 }
 
+/* What is not read counts as used where it would be read; what never would be grows old. */
+static void p14_what_waits_counts_as_used(void **state)
+{
+    struct kgi_cache_key key = key_of(1), failed = key_of(2);
+    struct kgi_cache_hit hit;
+    char path[256];
+
+    (void)state;
+    kgi_cache_sys.call = at_the_time;
+    the_time = 1000000;
+    assert_false(kgi_cache_touch(&cache, &key, &driver_580));
+    assert_int_equal(kgi_cache_put(&cache, &key, &driver_550, 0, small_cubin()), 0);
+    the_time += 1000;
+    assert_false(kgi_cache_touch(&cache, &key, &driver_580));
+    assert_int_equal(kgi_cache_put(&cache, &key, &ptxas_12, 0, small_cubin()), 0);
+    assert_int_equal(put_small(&cache, &key), 0);
+    the_time += 1000;
+    assert_true(kgi_cache_touch(&cache, &key, &driver_580));
+    assert_int_equal(modified(path_of_entry(&key, &driver_580)), 1002000);
+    assert_int_equal(modified(path_of_entry(&key, &ptxas_12)), 1001000);
+    assert_int_equal(modified(path_of_entry(&key, &driver_550)), 1000000);
+    /* A failure is to be forgotten at its time, and hides what the machine came with. */
+    assert_int_equal(kgi_cache_put(&cache, &failed, &ptxas_13, 0, small_cubin()), 0);
+    use_as_shared(tier_path);
+    assert_true(kgi_cache_touch(&shared_cache, &failed, &driver_580));
+    assert_int_equal(kgi_cache_get(&shared_cache, &failed, &hopper, &driver_580, &hit), 0);
+    assert_int_equal(kgi_cache_refuse(&shared_cache, &failed, &hit, "209"), 0);
+    kgi_cache_free(&hit);
+    the_time += 1000;
+    assert_false(kgi_cache_touch(&shared_cache, &failed, &driver_580));
+    snprintf(path, sizeof path, "%s/own%s", scratch, path_of_entry(&failed, &ptxas_13) + strlen(tier_path));
+    assert_int_equal(modified(path), 1002000);
+}
+
 /* Puts and hits at random, with a clock that jumps; the bound holds each time, and the order of what
  * goes is that of a model. */
 static void p14_least_recently_used_goes_first(void **state)
@@ -465,7 +499,7 @@ static void p20_a_read_only_tier_is_not_touched(void **state)
     assert_true(hit.shared);
     kgi_cache_free(&hit);
     assert_false(hits(&shared_cache, &damaged));
-    assert_true(kgi_cache_touch(&shared_cache, &key));
+    assert_true(kgi_cache_touch(&shared_cache, &key, &driver_580));
     assert_int_equal(kgi_cache_gc(&shared_cache, true), 0);
     assert_int_equal(kgi_cache_clear(&shared_cache), 0);
     assert_string_equal(output_of("find %s -printf '%%p %%T@ %%C@ %%m %%s\\n' | sort", tier_path), before);
@@ -886,6 +920,7 @@ int main(void)
         TEST(p13_too_big_is_never_stored),
         TEST(p13_a_put_walks_only_when_it_must),
         TEST(p14_a_hit_is_noted_but_not_each_time),
+        TEST(p14_what_waits_counts_as_used),
         TEST(p14_least_recently_used_goes_first),
         TEST(p14_a_time_in_the_future_goes_first),
         TEST(p15_the_sweep_takes_only_what_is_ours_and_old),

@@ -23,7 +23,7 @@ static int do_get(void)
 
 static int do_touch(void)
 {
-    return kgi_cache_touch(&cache, &key) ? 0 : -ENOENT;
+    return kgi_cache_touch(&cache, &key, &driver_580) ? 0 : -ENOENT;
 }
 
 static int do_refuse(void)
