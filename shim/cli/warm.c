@@ -524,8 +524,10 @@ static int keep_piece(struct warm *w, const struct job *j, const char *name, str
     return made->refused ? -ENOTSUP : error;
 }
 
-static void lose(struct job *j, int error, const struct kgi_compiled *made)
+static void count_lost(struct job *j, int error, const struct kgi_compiled *made)
 {
+    if (!error || error == -ENOTSUP)
+        return;
     if (!j->lost++)
         j->error = one_line(made->log[0] ? made->log : strerror(-error));
 }
@@ -545,8 +547,7 @@ static void compile_piece(struct warm *w, size_t i)
     error = open ? keep_piece(w, j, p->name, &made) : -ENOMEM;
     pthread_mutex_lock(&w->lock);
     j->kept += error == 0;
-    if (error && error != -ENOTSUP)
-        lose(j, error, &made);
+    count_lost(j, error, &made);
     last = --j->pieces == 0;
     pthread_mutex_unlock(&w->lock);
     if (!last)
@@ -554,8 +555,7 @@ static void compile_piece(struct warm *w, size_t i)
     if (j->kept && !j->lost) {
         error = keep_piece(w, j, "", &made);
         j->marked = error == 0;
-        if (error)
-            lose(j, error, &made);
+        count_lost(j, error, &made);
     }
     close_text(j);
 }
