@@ -34,8 +34,8 @@ struct job {
     char *error;
     size_t pieces, kept, lost; /* kernels that are still to do; in the cache; that failed */
     bool marked;
-    struct kgi_source whole; /* while they are done: */
-    struct kgi_bytes text;
+    struct kgi_source whole; /* of `alone` */
+    struct kgi_bytes text;   /* while its kernels are done */
     void *scratch;
 };
 
@@ -360,12 +360,10 @@ static char *one_line(const char *text)
     return line;
 }
 
-static void finish(struct warm *w, struct job *j, int state, const char *error)
+static void finish(struct job *j, int state, const char *error)
 {
-    pthread_mutex_lock(&w->lock);
     j->state = state;
     j->error = error ? one_line(error) : NULL;
-    pthread_mutex_unlock(&w->lock);
 }
 
 static bool is_there(struct warm *w, const struct kgi_cache_key *key, const struct kgi_host *host)
@@ -410,17 +408,16 @@ static void compile_job(struct warm *w, size_t i)
     struct kgi_host host = host_of(w, j->gpu);
     struct kgi_compiled made;
     struct kgi_verdict verdict;
-    struct kgi_source s;
     int error;
 
-    if (kgi_source_of(j->alone, &host, &w->none, &s, &verdict)) {
-        finish(w, j, FAILED, "it cannot be read");
-    } else if (is_there(w, &s.key, &host)) {
-        finish(w, j, THERE, NULL);
+    if (kgi_source_of(j->alone, &host, &w->none, &j->whole, &verdict)) {
+        finish(j, FAILED, "it cannot be read");
+    } else if (is_there(w, &j->whole.key, &host)) {
+        finish(j, THERE, NULL);
     } else {
-        error = compile(w, &w->cache, &s, &s.key, &made);
+        error = compile(w, &w->cache, &j->whole, &j->whole.key, &made);
         if (!is_unkept(error))
-            finish(w, j, error ? FAILED : MADE,
+            finish(j, error ? FAILED : MADE,
                    error == -ENOEXEC ? made.log
                    : error           ? strerror(-error)
                                      : NULL);
@@ -437,18 +434,13 @@ static void close_text(struct job *j)
     j->scratch = NULL;
 }
 
-/* Its text, unpacked for all its kernels. False where it is not one of the large ones. */
-static bool open_text(struct warm *w, struct job *j)
+/* Its text, unpacked for all its kernels. */
+static bool open_text(struct job *j)
 {
-    struct kgi_host host = host_of(w, j->gpu);
-    struct kgi_verdict verdict;
-
-    if (!j->text.at && !kgi_source_of(j->alone, &host, &w->none, &j->whole, &verdict) &&
-        kgi_source_share(&j->whole)) {
+    if (!j->text.at)
         j->text = kgi_source_text(&j->whole.code, &j->scratch);
-        if (!j->text.at)
-            close_text(j);
-    }
+    if (!j->text.at)
+        close_text(j);
     return j->text.at;
 }
 
@@ -489,7 +481,7 @@ static void add_pieces(struct warm *w)
         struct adding adding = {w, j};
         struct kgi_ptx ptx;
 
-        if ((j->state != THERE && j->state != MADE) || !open_text(w, j))
+        if ((j->state != THERE && j->state != MADE) || !kgi_source_share(&j->whole) || !open_text(j))
             continue;
         if (kgi_ptx_kernels(j->text, &ptx, add_piece, &adding) == -ENOMEM)
             w->error = -ENOMEM;
@@ -542,7 +534,7 @@ static void compile_piece(struct warm *w, size_t i)
     bool open, last;
 
     pthread_mutex_lock(&w->lock);
-    open = open_text(w, j);
+    open = open_text(j);
     pthread_mutex_unlock(&w->lock);
     error = open ? keep_piece(w, j, p->name, &made) : -ENOMEM;
     pthread_mutex_lock(&w->lock);
@@ -589,13 +581,14 @@ static void all_of(struct warm *w, void (*unit)(struct warm *, size_t), size_t u
     size_t n = w->threads ? (size_t)w->threads : kgi_cores(), started = 0;
 
     n = n < KGI_COUNT(threads) ? n : KGI_COUNT(threads);
+    n = n < units ? n : units;
     w->unit = unit;
     w->units = units;
     w->what = what;
     w->next = w->done = 0;
     w->bar = !w->quiet && isatty(2) && units;
     show(w);
-    while (started < n - 1 && pthread_create(&threads[started], NULL, work, w) == 0)
+    while (started + 1 < n && pthread_create(&threads[started], NULL, work, w) == 0)
         started++;
     work(w);
     while (started-- > 0)

@@ -35,6 +35,14 @@ def warm(*arguments, code=0, ptxas="ptxas", **environment):
     return done.stdout, done.stderr
 
 
+def stand_in(path, text):
+    """A shell script in the place of a ptxas."""
+    with open(path, "w", encoding="utf-8") as script:
+        script.write("#!/bin/sh\n" + text)
+    os.chmod(path, 0o755)
+    return path
+
+
 def tree(folder):
     return {os.path.relpath(os.path.join(d, f), folder): open(os.path.join(d, f), "rb").read()
             for d, _, names in os.walk(folder) for f in names}
@@ -106,41 +114,37 @@ with tempfile.TemporaryDirectory() as folder:
     # A compiler that does not come to its end is no answer, and nothing says that all is there.
     for end, words in (("kill -9 $$", "it was ended by signal 9"),
                        ("{ echo ptxas fatal: Memory allocation failure >&2; exit 255; }", "Memory allocation failure")):
-        half, killed = os.path.join(folder, "ended"), os.path.join(folder, "ptxas_ended")
-        with open(killed, "w", encoding="utf-8") as script:
-            script.write("#!/bin/sh\n[ $1 = --version ] || ! grep -q '\\.entry kernel_2_' \"$3\" ||\n"
+        ended = os.path.join(folder, "ended")
+        ptxas = stand_in(os.path.join(folder, "ptxas_ended"),
+                         "[ $1 = --version ] || ! grep -q '\\.entry kernel_2_' \"$3\" ||\n"
                          "    grep -q '\\.entry kernel_1_' \"$3\" || %s\n"
                          'exec %s "$@"\n' % (end, os.path.abspath(os.path.join(JIT, "ptxas_many"))))
-        os.chmod(killed, 0o755)
-        out, err = warm("-t", "sm_120", "-c", half, "--ptxas", killed, many, code=1)
+        out, err = warm("-t", "sm_120", "-c", ended, "--ptxas", ptxas, many, code=1)
         expect("ended: " + out + err, out.startswith("1 compiled, 0 were there, 0 failed") and
                "themselves" not in out and "1 of its kernels were not compiled by themselves for sm_120: " in err and
                err.endswith(words + "\n"))
-        expect("no mark", len(tree(half)) == len(tree(large)) - 2)
-        warm("-t", "sm_120", "-c", half, many, ptxas="ptxas_many")
-        expect("mended", tree(half) == tree(large))
-        shutil.rmtree(half)
+        expect("no mark", len(tree(ended)) == len(tree(large)) - 2)
+        warm("-t", "sm_120", "-c", ended, many, ptxas="ptxas_many")
+        expect("mended", tree(ended) == tree(large))
+        shutil.rmtree(ended)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (40, files[1]))
     warm("-t", "sm_120", "-c", os.path.join(folder, "files"), "-j", "20", many, ptxas="ptxas_many")
     resource.setrlimit(resource.RLIMIT_NOFILE, files)
     expect("more files than are allowed at first", tree(os.path.join(folder, "files")) == tree(large))
     # Where the whole does not compile, nothing says that it did.
-    half = os.path.join(folder, "ptxas_half")
-    with open(half, "w", encoding="utf-8") as script:
-        script.write("#!/bin/sh\n[ $1 = --version ] || [ $(grep -c '\\.entry kernel_' \"$3\") -lt 20 ] || exit 1\n"
+    ptxas = stand_in(os.path.join(folder, "ptxas_half"),
+                     "[ $1 = --version ] || [ $(grep -c '\\.entry kernel_' \"$3\") -lt 20 ] || exit 1\n"
                      'exec %s "$@"\n' % os.path.abspath(os.path.join(JIT, "ptxas_many")))
-    os.chmod(half, 0o755)
-    warm("-t", "sm_120", "-c", os.path.join(folder, "half"), "--ptxas", half, many, code=1)
+    warm("-t", "sm_120", "-c", os.path.join(folder, "half"), "--ptxas", ptxas, many, code=1)
     expect("kernels of what does not compile", not os.path.isdir(os.path.join(folder, "half")) or
            not tree(os.path.join(folder, "half")))
 
     # As many at a time as it may use cores of.
-    slow, said = os.path.join(folder, "ptxas"), os.path.join(folder, "said")
-    with open(slow, "w", encoding="utf-8") as script:
-        script.write("#!/bin/sh\n[ $1 = --version ] || { echo start >>%s; sleep 0.3; echo end >>%s; }\n"
-                     'exec %s "$@"\n' % (said, said, os.path.abspath(os.path.join(JIT, "ptxas"))))
-    os.chmod(slow, 0o755)
+    said = os.path.join(folder, "said")
+    slow = stand_in(os.path.join(folder, "ptxas"),
+                    "[ $1 = --version ] || { echo start >>%s; sleep 0.3; echo end >>%s; }\n"
+                    'exec %s "$@"\n' % (said, said, os.path.abspath(os.path.join(JIT, "ptxas"))))
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     warm("-t", "sm_120", "-c", os.path.join(folder, "slow"), "--ptxas", slow, fatbin, text)

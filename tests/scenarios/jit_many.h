@@ -3,6 +3,7 @@
 #ifndef JIT_MANY_H
 #define JIT_MANY_H
 
+#include <fcntl.h>
 #include "jit.h"
 
 EMBED(fatbin_many, "tests/scenarios/jit/many.compute_80.fatbin");
@@ -48,6 +49,39 @@ static __attribute__((noinline)) void kernel_of_module(CUmodule module, const ch
     if (result == 0)
         result = cuFuncGetModule(&back, function);
     printf("%.22s = %d%s\n", name, result, back == module || !back ? "" : ", of another module");
+}
+
+/* Another process, in which a call fails, of those that only the library under test makes; none if which is NULL. */
+static inline void again_failing(char **argv, const char *cache, const char *word, const char *which)
+{
+    if (which && is_guarded())
+        setenv("KGFAKE_FAIL", which, 1);
+    again(argv, cache, word);
+    unsetenv("KGFAKE_FAIL");
+}
+
+static off_t least, most;
+static const char *bytes; /* to be written over the last ones; NULL: the entry is removed */
+
+static inline int change_one(const char *path, const struct stat *s, int type, struct FTW *f)
+{
+    if (type != FTW_F || s->st_size < least || s->st_size > most)
+        return 0;
+    if (!bytes)
+        return remove(path);
+    int fd = open(path, O_WRONLY);
+    if (pwrite(fd, bytes, strlen(bytes), s->st_size - (off_t)strlen(bytes)) < 0)
+        exit(2);
+    return close(fd);
+}
+
+/* Entries of a cache by their size: the whole is 95 KB, a kernel 7, what stands for all 2. */
+static inline void change(const char *cache, off_t from, off_t to, const char *with)
+{
+    least = from;
+    most = to;
+    bytes = with;
+    nftw(cache, change_one, 16, FTW_PHYS);
 }
 
 #endif

@@ -14,7 +14,6 @@
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto TMP/cache gone
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_LOG=info TMP/cache made
  */
-#include <fcntl.h>
 #include "jit_many.h"
 
 static const char *const fatbin = "tests/scenarios/jit/many.compute_80.fatbin";
@@ -155,13 +154,12 @@ static void made(void)
 }
 
 /* In the process that compiles it: all of it is taken out of the cache before it is needed. */
-static int change_one(const char *path, const struct stat *s, int type, struct FTW *f);
 static __attribute__((noinline)) void take_out(void)
 {
     CUmodule module = NULL;
     load(&module, "data");
     kernel_of_module(module, own[0]);
-    nftw(getenv("KGUARD_CACHE_DIR"), change_one, 16, FTW_PHYS);
+    change(getenv("KGUARD_CACHE_DIR"), 90000, 110000, NULL);
     kernel_of_module(module, "");
     the_rest(module);
     CALL(cuModuleUnload, module);
@@ -189,77 +187,42 @@ static void run(const char *what)
         use(strcmp(what, "eager") == 0 ? "data" : what, false);
 }
 
-/* ---- entries of the cache ---- */
-
-static off_t least = 90000, most = 110000;
-static const char *bytes; /* to be written over its last ones; NULL: it is removed */
-
-static int change_one(const char *path, const struct stat *s, int type, struct FTW *f)
-{
-    if (type != FTW_F || s->st_size < least || s->st_size > most)
-        return 0;
-    if (!bytes)
-        return remove(path);
-    int fd = open(path, O_WRONLY);
-    if (pwrite(fd, bytes, strlen(bytes), s->st_size - (off_t)strlen(bytes)) < 0)
-        exit(2);
-    return close(fd);
-}
-
-/* The whole is 95 KB, a kernel 7, what stands for all 2. */
-static void change(off_t from, off_t to, const char *with)
-{
-    least = from;
-    most = to;
-    bytes = with;
-    nftw(cache, change_one, 16, FTW_PHYS);
-}
-
-/* A call that fails, of those that only the library under test makes. */
-static void fail(char **argv, const char *what, const char *which)
-{
-    if (is_guarded())
-        setenv("KGFAKE_FAIL", which, 1);
-    again(argv, cache, what);
-    unsetenv("KGFAKE_FAIL");
-}
-
 static void trouble(char **argv)
 {
     again(argv, cache, "take out");
     clean(cache);
     mkdir(cache, 0700);
-    fail(argv, "data", "cuCtxGetCurrent=2@3"); /* where what stands for it is to be known by its context */
+    again_failing(argv, cache, "data", "cuCtxGetCurrent=2@3"); /* where its stand-in is to be known by its context */
     clean(cache);
     mkdir(cache, 0700);
     again(argv, cache, "data");
-    fail(argv, "data", "cuLibraryGetModule=209@1"); /* what stands for it: that is put aside */
+    again_failing(argv, cache, "data", "cuLibraryGetModule=209@1"); /* what stands for it: that is put aside */
     again(argv, cache, "data");
     clean(cache);
     mkdir(cache, 0700);
     again(argv, cache, "data");
-    change(90000, 110000, NULL);
+    change(cache, 90000, 110000, NULL);
     again(argv, cache, "data"); /* nothing is missing */
     again(argv, cache, "all of data");
     again(argv, cache, "text");
-    change(90000, 110000, NULL);
+    change(cache, 90000, 110000, NULL);
     again(argv, cache, "all of text");
-    change(1000, 4000, "xxxx");
+    change(cache, 1000, 4000, "xxxx");
     again(argv, cache, "data");
     clean(cache);
     mkdir(cache, 0700);
     again(argv, cache, "data");
-    change(6000, 10000, "xxxx");
+    change(cache, 6000, 10000, "xxxx");
     again(argv, cache, "data");
-    change(1000, 10000, NULL);
+    change(cache, 1000, 10000, NULL);
     again(argv, cache, "data");
-    change(1000, 110000, NULL);
+    change(cache, 1000, 110000, NULL);
     again(argv, cache, "data");
-    change(90000, 110000, NULL);
-    fail(argv, "all of data", "cuLinkComplete=218@1"); /* its whole: then it is the driver's turn */
-    change(100, 600, NULL);                            /* that it failed */
+    change(cache, 90000, 110000, NULL);
+    again_failing(argv, cache, "all of data", "cuLinkComplete=218@1"); /* its whole: then it is the driver's turn */
+    change(cache, 100, 600, NULL);                                      /* that it failed */
     again(argv, cache, "all of data");
-    fail(argv, "data", "cuLibraryLoadData=200@1"); /* likewise */
+    again_failing(argv, cache, "data", "cuLibraryLoadData=200@1"); /* likewise */
     again(argv, cache, "data");
 }
 

@@ -8,7 +8,6 @@
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto KGUARD_LOG=info TMP/cache
  * run: LD_LIBRARY_PATH=@/../fake/580 KGUARD_JIT=auto CUDA_MODULE_LOADING=EAGER TMP/cache
  */
-#include <fcntl.h>
 #include "jit_many.h"
 
 static const char *cache;
@@ -108,20 +107,6 @@ static void run(const char *what)
 
 /* ---- entries of the cache ---- */
 
-/* The whole is 95 KB. */
-static int remove_whole(const char *path, const struct stat *s, int type, struct FTW *f)
-{
-    return type == FTW_F && s->st_size > 90000 ? remove(path) : 0;
-}
-
-static int damage_whole(const char *path, const struct stat *s, int type, struct FTW *f)
-{
-    int fd = type == FTW_F && s->st_size > 90000 ? open(path, O_WRONLY) : -1;
-    if (fd >= 0 && pwrite(fd, "xxxx", 4, 50000) < 0)
-        exit(2);
-    return fd < 0 ? 0 : close(fd);
-}
-
 static int make_old(const char *path, const struct stat *s, int type, struct FTW *f)
 {
     struct timespec times[2] = {{1700000000, 0}, {1700000000, 0}};
@@ -146,14 +131,6 @@ static void show_used(char **argv, const char *what)
     nftw(cache, add_used, 16, FTW_PHYS);
     if (is_guarded())
         fprintf(stderr, "kguard[0]: (%d entries of %d KB were used)\n", used, used_size / 1000);
-}
-
-static void fail(char **argv, const char *what, const char *which)
-{
-    if (is_guarded())
-        setenv("KGFAKE_FAIL", which, 1);
-    again(argv, cache, what);
-    unsetenv("KGFAKE_FAIL");
 }
 
 static void fill_anew(char **argv)
@@ -186,19 +163,19 @@ int main(int argc, char **argv)
     setenv("KGUARD_CACHE_DIR", "", 1);
     unsetenv("HOME");
     unsetenv("XDG_CACHE_HOME");
-    nftw(cache, damage_whole, 16, FTW_PHYS);
+    change(cache, 90000, 110000, "xxxx");
     again(argv, cache, "all");
     again(argv, cache, "no context");
-    nftw(cache, remove_whole, 16, FTW_PHYS);
+    change(cache, 90000, 110000, NULL);
     again(argv, cache, "all");
     unsetenv("KGUARD_CACHE_RO");
     unsetenv("KGUARD_CACHE_DIR");
     again(argv, cache, "1-1");
     again(argv, cache, "all");
-    fail(argv, "1-1", "cuLibraryLoadData=200@1"); /* of what stands for it */
+    again_failing(argv, cache, "1-1", "cuLibraryLoadData=200@1"); /* of what stands for it */
     again(argv, cache, "1-1");
     fill_anew(argv);
-    fail(argv, "by module", "cuLibraryGetModule=209@1");
+    again_failing(argv, cache, "by module", "cuLibraryGetModule=209@1");
     again(argv, cache, "by module");
     clean(cache);
     return 0;

@@ -114,10 +114,7 @@ static char **arguments;
 /* The program's calls fail only where it is guarded: none of these may be one of its own. */
 static void go(const char *what, const char *fails)
 {
-    if (fails && is_guarded())
-        setenv("KGFAKE_FAIL", fails, 1);
-    again(arguments, cache, what);
-    unsetenv("KGFAKE_FAIL");
+    again_failing(arguments, cache, what, fails);
 }
 
 static int damage_one(const char *path, const struct stat *s, int type, struct FTW *f)
