@@ -41,7 +41,7 @@ static void compare(struct kgi_walk *walk, const struct kgi_blob *blob, SHA2_CTX
     uint8_t digest[SHA256_DIGEST_LENGTH];
     KGI_TEXT(text, 2 * sizeof digest + 1);
 
-    SHA256Final(digest, sha);
+    kgi_sha256_final(sha, digest);
     for (size_t i = 0; i < sizeof digest; i++)
         kgi_text_add(&text, "%02x", digest[i]);
     if (strcmp(text.at, digest_of(blob->member)) != 0)

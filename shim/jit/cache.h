@@ -23,8 +23,8 @@
  *        XXH3-128 over all of the above, canonical form
  * The key block is fields, each u32 length and bytes: "kguard key 1", target ("sm_90a"), canonical JIT
  * options, u64 number of inputs, u64 bytes of them together, SHA-256 over the inputs, each as u64
- * length of the packing's name, name, u64 length, bytes as stored. The key's digest is the SHA-256 of
- * the key block: an entry's name can be checked without the input, and a miss can be explained. One kernel
+ * length of the packing's name, name, u64 length, bytes as stored (long ones in lanes: sha256.h). The
+ * key's digest is the SHA-256 of the key block: an entry's name can be checked without the input, and a miss can be explained. One kernel
  * of a large PTX has "kernel <name>" for options, cut where it is too long, and two inputs, plain: the
  * digest of the whole's key, which has the options in it, and the kernel's name. The
  * compiler block likewise: "driver" or "ptxas", u32 CUDA version, build text.

@@ -63,8 +63,8 @@ static void hash(SHA2_CTX *context, const void *bytes, size_t size)
 {
     uint64_t length = size;
 
-    SHA256Update(context, (const uint8_t *)&length, sizeof length);
-    kgi_sha256_update(context, bytes, size);
+    kgi_sha256_update(context, &length, sizeof length);
+    kgi_sha256_long(context, bytes, size);
 }
 
 int kgi_cache_key(const struct kgi_cache_input *inputs, size_t count, struct kgi_target target,
@@ -87,7 +87,7 @@ int kgi_cache_key(const struct kgi_cache_input *inputs, size_t count, struct kgi
         hash(&context, inputs[i].payload.at, inputs[i].payload.size);
         bytes += inputs[i].payload.size;
     }
-    SHA256Final(digest, &context);
+    kgi_sha256_final(&context, digest);
     kgi_target_name(target, "sm_", name, sizeof name);
     add(&block, key_format, strlen(key_format));
     add(&block, name, strlen(name));
@@ -96,9 +96,7 @@ int kgi_cache_key(const struct kgi_cache_input *inputs, size_t count, struct kgi
     add(&block, &bytes, sizeof bytes);
     add(&block, digest, sizeof digest);
     out->size = (uint16_t)block.size;
-    SHA256Init(&context);
-    SHA256Update(&context, out->block, out->size);
-    SHA256Final(out->digest, &context);
+    kgi_sha256(out->block, out->size, out->digest);
     return 0;
 }
 
@@ -155,11 +153,8 @@ static bool read_compiler(struct kgi_bytes block, struct kgi_compiler *out)
 void kgi_compiler_id(const struct kgi_compiler *by, uint8_t out[8])
 {
     uint8_t block[KGI_CACHE_BUILD + 32], digest[SHA256_DIGEST_LENGTH];
-    SHA2_CTX context;
 
-    SHA256Init(&context);
-    SHA256Update(&context, block, compiler_block(by, block));
-    SHA256Final(digest, &context);
+    kgi_sha256(block, compiler_block(by, block), digest);
     memcpy(out, digest, 8);
 }
 
@@ -208,13 +203,10 @@ static bool key_right(const uint8_t key[32], struct kgi_bytes block)
 {
     struct kgi_cache_question question;
     uint8_t digest[SHA256_DIGEST_LENGTH];
-    SHA2_CTX context;
 
     if (!kgi_cache_question(block, &question))
         return false;
-    SHA256Init(&context);
-    SHA256Update(&context, block.at, block.size);
-    SHA256Final(digest, &context);
+    kgi_sha256(block.at, block.size, digest);
     return !memcmp(digest, key, sizeof digest);
 }
 

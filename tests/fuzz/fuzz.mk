@@ -8,15 +8,16 @@ FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SRC := $(wildcard shim/code/*.c) shim/base/memory.c shim/base/words.c
 FUZZ_OBJ := $(FUZZ_SRC:%.c=$(OBJDIR)/%.o)
 FUZZ_LIBS = $(CLI_LIBS) -l:liblz4.a -l:libzstd.a -l:libmd.a
+FUZZ_SHA256 := shim/jit/sha256.c shim/base/object.c
 # Those of the walk need it too.
 FUZZ_WALK := $(patsubst %,shim/cli/%.c,set walk archive oci digest hide image layers record process) \
-             shim/base/text.c shim/jit/sha256.c
+             shim/base/text.c $(FUZZ_SHA256)
 FUZZ_MORE_archive := $(FUZZ_WALK)
 FUZZ_MORE_oci := $(FUZZ_WALK)
 FUZZ_MORE_maps := $(FUZZ_WALK)
 FUZZ_MORE_scan := $(patsubst %,shim/cli/%.c,engine find kernels judge) \
     $(wildcard shim/rules/verdict.c shim/rules/target.c)
-FUZZ_MORE_cache_entry := shim/jit/cache_entry.c shim/jit/sha256.c shim/rules/target.c
+FUZZ_MORE_cache_entry := shim/jit/cache_entry.c $(FUZZ_SHA256) shim/rules/target.c
 FUZZ_MORE_package := $(patsubst %,shim/%.c,cli/package cli/set report/package base/text)
 FUZZ_TIME ?= 60
 CLANG ?= clang

@@ -43,8 +43,42 @@ static bool same_hashes(void)
         kgi_sha256_update(&context, bytes, first);
         kgi_sha256_update(&context, bytes + first, second);
         kgi_sha256_update(&context, bytes + first + second, size - first - second);
-        SHA256Final(have, &context);
+        kgi_sha256_final(&context, have);
         if (memcmp(want, have, sizeof want) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool is_digest(const struct kgi_cache_key *key, const char *want)
+{
+    char digest[65];
+
+    for (size_t i = 0; i < sizeof key->digest; i++)
+        snprintf(digest + 2 * i, 3, "%02x", key->digest[i]);
+    return strcmp(digest, want) == 0;
+}
+
+/* Of inputs around the size from which they are hashed in lanes. */
+static bool same_long_keys(void)
+{
+    static uint8_t bytes[20001];
+    const struct {
+        size_t size;
+        const char *digest;
+    } rows[] = {
+        {4095, "5a8393d2dc190e15a112bc8af7889e063047227d817bb977cba97e140051e6dd"},
+        {4096, "fd88ef70ebdefd050134c2700d6665218b7c8c87d94ab8760cda720ffb7c221b"},
+        {20001, "c7308da3002b777885651a68e1aa50d36bec1e5932ee722da25b916de67a26d5"},
+    };
+    struct kgi_cache_key key;
+
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * i >> 3);
+    for (size_t i = 0; i < KGI_COUNT(rows); i++) {
+        struct kgi_cache_input input = {{bytes, rows[i].size}, KGI_LZ4};
+
+        if (kgi_cache_key(&input, 1, (struct kgi_target){120, 0}, "", &key) || !is_digest(&key, rows[i].digest))
             return false;
     }
     return true;
@@ -64,16 +98,9 @@ static bool same_kernel_keys(const struct kgi_cache_key *whole)
     struct kgi_source source = {.target = {90, 'a'}, .key = *whole};
     struct kgi_cache_key key;
 
-    for (size_t i = 0; i < KGI_COUNT(rows); i++) {
-        char digest[65];
-
-        if (kgi_source_kernel_key(&source, rows[i].name, &key))
+    for (size_t i = 0; i < KGI_COUNT(rows); i++)
+        if (kgi_source_kernel_key(&source, rows[i].name, &key) || !is_digest(&key, rows[i].digest))
             return false;
-        for (size_t k = 0; k < sizeof key.digest; k++)
-            snprintf(digest + 2 * k, 3, "%02x", key.digest[k]);
-        if (strcmp(digest, rows[i].digest) != 0)
-            return false;
-    }
     return true;
 }
 
@@ -102,6 +129,7 @@ int main(void)
         return 2;
     failed |= !same_hashes() << 4;
     failed |= !same_kernel_keys(&key) << 5;
-    printf("put, bytes, get, image, hash, kernels: %x\n", failed);
+    failed |= !same_long_keys() << 6;
+    printf("put, bytes, get, image, hash, kernels, long: %x\n", failed);
     return failed ? 1 : 0;
 }
