@@ -1,9 +1,11 @@
 /*
  * What a compilation asks of the cache.
  *
- * A search first gathers the names that stand under the key in all tiers, then looks into files, best
- * first, until one is proven and fits. Entries of one compiler are asked user tier first: a failure
- * there (the driver refused it) hides the same entry in the read-only tiers, which cannot be changed.
+ * A search looks into files, best first, until one is proven and fits: at every load of every image, so
+ * two are asked for by their names, this driver's own and that of the ptxas whose entry served last. Only
+ * where both are missing are folders listed, for the names that stand under the key in all tiers. Entries of one
+ * compiler are asked user tier first: a failure there (the driver refused it) hides the same entry in
+ * the read-only tiers, which cannot be changed.
  *
  * Nobody waits for a reader and a reader waits for nobody: what a search found may vanish or be
  * replaced under it at any moment, and then it is a miss, or the old bytes, whole.
@@ -81,6 +83,9 @@ static int gather_one(const char *name, void *context)
 
     if (!kgi_place_is_entry(name) || memcmp(name, s->prefix, 62) != 0)
         return 0;
+    for (size_t i = 0; i < s->count; i++)
+        if (s->candidates[i].tier == g->tier && !strcmp(s->candidates[i].name, name))
+            return 0;
     if (s->count == KGI_SEARCH_MOST)
         return 1;
     *c = (struct kgi_candidate){.tier = g->tier};
@@ -89,38 +94,51 @@ static int gather_one(const char *name, void *context)
     return 0;
 }
 
-static int open_shard(const struct kgi_cache *cache, const struct kgi_search *s, int tier)
+/* Its folder for this key; negative where it has none. */
+static int shard_of(struct kgi_search *s, int tier)
 {
-    int root = kgi_place_tier(cache, kgi_search_tier(cache, tier), tier > 0, false);
-    int shard = root < 0 ? root : kgi_place_shard(cache, root, s->digest[0], tier > 0, false);
+    int root;
 
+    if (s->opened[tier])
+        return s->shards[tier];
+    s->opened[tier] = true;
+    root = kgi_search_tier(s->cache, tier)
+               ? kgi_place_tier(s->cache, kgi_search_tier(s->cache, tier), tier > 0, false)
+               : -ENOENT;
+    s->shards[tier] = root < 0 ? root : kgi_place_shard(s->cache, root, s->digest[0], tier > 0, false);
     kgi_place_close(root);
-    return shard;
+    return s->shards[tier];
 }
 
-void kgi_search_begin(struct kgi_search *s, const struct kgi_cache *cache, const uint8_t digest[32])
+static void open_search(struct kgi_search *s, const struct kgi_cache *cache, const uint8_t digest[32])
 {
-    struct gathering g = {s, 0};
     static const uint8_t no_id[8];
 
     s->cache = cache;
     memcpy(s->digest, digest, sizeof s->digest);
     kgi_place_name(digest, no_id, s->prefix);
-    for (int tier = 0; tier <= KGI_CACHE_TIERS; tier++) {
-        s->shards[tier] = -1;
-        if (!kgi_search_tier(cache, tier))
-            continue;
-        s->shards[tier] = open_shard(cache, s, tier);
-        g.tier = tier;
-        if (s->shards[tier] >= 0)
-            kgi_place_list(s->shards[tier], gather_one, &g);
-    }
+}
+
+static void gather(struct kgi_search *s)
+{
+    struct gathering g = {s, 0};
+
+    for (; g.tier <= KGI_CACHE_TIERS; g.tier++)
+        if (shard_of(s, g.tier) >= 0)
+            kgi_place_list(s->shards[g.tier], gather_one, &g);
+}
+
+void kgi_search_begin(struct kgi_search *s, const struct kgi_cache *cache, const uint8_t digest[32])
+{
+    open_search(s, cache, digest);
+    gather(s);
 }
 
 void kgi_search_end(struct kgi_search *s)
 {
     for (int tier = 0; tier <= KGI_CACHE_TIERS; tier++)
-        kgi_place_close(s->shards[tier]);
+        if (s->opened[tier])
+            kgi_place_close(s->shards[tier]);
 }
 
 /* What its first bytes say. The file is the caller's to close, whatever they are. */
@@ -290,8 +308,18 @@ static void touch(const struct kgi_place_file *file, int tier)
         kgi_place_touch(file->fd, now);
 }
 
+/* Whose entry served last where it was not this driver's own: of the ptxas that filled the cache, most likely, and
+ * asked for by name from then on. Another's, newer perhaps, stays unread beside it: either will do. */
+static _Atomic uint64_t served;
+
 static void keep_hit(struct kgi_loaded *l, const struct kgi_candidate *c, struct kgi_cache_hit *out)
 {
+    uint64_t by;
+
+    if (!c->own) {
+        kgi_compiler_id(&l->entry.by, (uint8_t *)&by);
+        atomic_store_explicit(&served, by, memory_order_relaxed);
+    }
     touch(&l->file, c->tier);
     *out = (struct kgi_cache_hit){
         .image = l->entry.payload,
@@ -326,13 +354,82 @@ void kgi_search_load(struct kgi_search *s, size_t i, const struct kgi_host *host
         l->state = KGI_ENTRY_FAILURE;
 }
 
-static bool try_candidate(struct kgi_search *s, size_t i, const struct kgi_host *host,
-                          const struct kgi_compiler *own, struct kgi_cache_hit *out)
+struct question {
+    /* Whether candidate i is what is searched. *absent: there is no such file. */
+    bool (*ask)(struct kgi_search *s, size_t i, const struct question *q, bool *absent);
+    const struct kgi_host *host;
+    const struct kgi_compiler *own;
+    struct kgi_cache_hit *out;
+};
+
+static bool ask_by_name(struct kgi_search *s, const struct question *q, const uint8_t id[8], bool own)
+{
+    for (int tier = 0; tier <= KGI_CACHE_TIERS; tier++) {
+        struct kgi_candidate *c = &s->candidates[s->count];
+        bool absent = false;
+
+        if (shard_of(s, tier) < 0)
+            continue;
+        *c = (struct kgi_candidate){.tier = tier, .own = own, .asked = true};
+        kgi_place_name(s->digest, id, c->name);
+        s->count++;
+        if (q->ask(s, s->count - 1, q, &absent))
+            return true;
+        s->count -= absent;
+    }
+    return false;
+}
+
+static bool ask_names(struct kgi_search *s, const struct question *q)
+{
+    uint64_t other = atomic_load_explicit(&served, memory_order_relaxed);
+    uint8_t id[8];
+
+    if (!q->own)
+        return false;
+    kgi_compiler_id(q->own, id);
+    if (ask_by_name(s, q, id, true))
+        return true;
+    memcpy(id, &other, sizeof id);
+    return other && ask_by_name(s, q, id, false);
+}
+
+static bool ask_list(struct kgi_search *s, const struct question *q)
+{
+    bool absent;
+
+    gather(s);
+    kgi_search_order(s, q->own);
+    for (size_t i = 0; i < s->count; i++)
+        if (!s->candidates[i].asked && q->ask(s, i, q, &absent))
+            return true;
+    return false;
+}
+
+static bool search(const struct kgi_cache *cache, const struct kgi_cache_key *key, const struct question *q)
+{
+    struct kgi_search *s = kgi_pages_get(sizeof *s);
+    int saved = errno;
+    bool found = false;
+
+    if (s) {
+        open_search(s, cache, key->digest);
+        found = ask_names(s, q) || ask_list(s, q);
+        kgi_search_end(s);
+    }
+    kgi_pages_put(s, sizeof *s);
+    errno = saved;
+    return found;
+}
+
+static bool load_candidate(struct kgi_search *s, size_t i, const struct question *q, bool *absent)
 {
     struct kgi_candidate *c = &s->candidates[i];
+    struct kgi_cache_hit *out = q->out;
     struct kgi_loaded l;
 
-    kgi_search_load(s, i, host, own, &l);
+    kgi_search_load(s, i, q->host, q->own, &l);
+    *absent = l.state == KGI_ENTRY_ABSENT;
     if (l.state > out->why)
         out->why = l.state;
     if (l.state == KGI_ENTRY_DAMAGED) {
@@ -346,6 +443,16 @@ static bool try_candidate(struct kgi_search *s, size_t i, const struct kgi_host 
     return out->why == KGI_ENTRY_GOOD;
 }
 
+int kgi_cache_look(const struct kgi_cache *cache, const struct kgi_cache_key *key,
+                   const struct kgi_host *host, const struct kgi_compiler *own,
+                   struct kgi_cache_hit *out)
+{
+    struct question q = {load_candidate, host, own, out};
+
+    *out = (struct kgi_cache_hit){.why = KGI_ENTRY_ABSENT};
+    return search(cache, key, &q) ? 0 : -ENOENT;
+}
+
 static void count_get(const struct kgi_cache *cache, const struct kgi_cache_hit *hit)
 {
     if (hit->memory) {
@@ -356,52 +463,6 @@ static void count_get(const struct kgi_cache *cache, const struct kgi_cache_hit 
         kgi_cache_count(KGI_COUNT_misses, 1);
     }
     kgi_cache_flush_sometimes(cache);
-}
-
-/* This driver's own entry in the user tier, which comes first, is asked for by its name: at every load of
- * every image, a folder need not be listed. */
-static bool find_own(struct kgi_search *s, const struct kgi_cache *cache,
-                     const struct kgi_cache_key *key, const struct kgi_host *host,
-                     const struct kgi_compiler *own, struct kgi_cache_hit *out)
-{
-    struct kgi_candidate *c = &s->candidates[0];
-    uint8_t id[8];
-    bool found = false;
-
-    if (!own || !cache->user)
-        return false;
-    s->cache = cache;
-    memcpy(s->digest, key->digest, sizeof s->digest);
-    s->shards[0] = open_shard(cache, s, 0);
-    if (s->shards[0] < 0)
-        return false;
-    kgi_compiler_id(own, id);
-    *c = (struct kgi_candidate){.tier = 0, .own = true};
-    kgi_place_name(key->digest, id, c->name);
-    found = try_candidate(s, 0, host, own, out);
-    kgi_place_close(s->shards[0]);
-    return found;
-}
-
-int kgi_cache_look(const struct kgi_cache *cache, const struct kgi_cache_key *key,
-                   const struct kgi_host *host, const struct kgi_compiler *own,
-                   struct kgi_cache_hit *out)
-{
-    struct kgi_search *s = kgi_pages_get(sizeof *s);
-    int saved = errno;
-
-    *out = (struct kgi_cache_hit){.why = KGI_ENTRY_ABSENT};
-    if (s && !find_own(s, cache, key, host, own, out)) {
-        memset(s, 0, sizeof *s);
-        kgi_search_begin(s, cache, key->digest);
-        kgi_search_order(s, own);
-        for (size_t i = 0; i < s->count && !try_candidate(s, i, host, own, out); i++)
-            ;
-        kgi_search_end(s);
-    }
-    kgi_pages_put(s, sizeof *s);
-    errno = saved;
-    return out->memory ? 0 : -ENOENT;
 }
 
 int kgi_cache_get(const struct kgi_cache *cache, const struct kgi_cache_key *key,
@@ -422,15 +483,16 @@ void kgi_cache_free(struct kgi_cache_hit *hit)
 }
 
 /* A failure's time is when it will be forgotten, and what nobody loads has to grow old: only what serves. */
-static bool touch_candidate(struct kgi_search *s, size_t i, const struct kgi_compiler *own)
+static bool touch_candidate(struct kgi_search *s, size_t i, const struct question *q, bool *absent)
 {
     struct kgi_candidate *c = &s->candidates[i];
     struct kgi_place_file file;
     struct kgi_entry entry;
     bool read = read_head(s, c, &file, &entry), serves;
 
+    *absent = file.state == KGI_ENTRY_ABSENT;
     c->hides = read && entry.failure && c->tier == 0;
-    serves = read && !entry.failure && !is_of_another_driver(&entry.by, own) && !is_hidden(s, i);
+    serves = read && !entry.failure && !is_of_another_driver(&entry.by, q->own) && !is_hidden(s, i);
     if (serves)
         touch(&file, c->tier);
     kgi_place_close(file.fd);
@@ -440,20 +502,9 @@ static bool touch_candidate(struct kgi_search *s, size_t i, const struct kgi_com
 bool kgi_cache_touch(const struct kgi_cache *cache, const struct kgi_cache_key *key,
                      const struct kgi_compiler *own)
 {
-    struct kgi_search *s = kgi_pages_get(sizeof *s);
-    bool there = false;
-    int saved = errno;
+    struct question q = {touch_candidate, NULL, own, NULL};
 
-    if (s) {
-        kgi_search_begin(s, cache, key->digest);
-        kgi_search_order(s, own);
-        for (size_t i = 0; i < s->count && !there; i++)
-            there = touch_candidate(s, i, own);
-        kgi_search_end(s);
-    }
-    kgi_pages_put(s, sizeof *s);
-    errno = saved;
-    return there;
+    return search(cache, key, &q);
 }
 
 /* ---- put ------------------------------------------------------------------------------------------- */

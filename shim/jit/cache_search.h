@@ -13,6 +13,7 @@ struct kgi_candidate {
     char name[KGI_NAME_SIZE];
     int tier;               /* 0 = the user's, i = shared[i - 1] */
     bool own, hides;        /* of this driver; a failure, which hides its like in other tiers */
+    bool asked;             /* for its name, before there was a list */
     struct kgi_compiler by; /* as its head says, where that matters for the order */
 };
 
@@ -20,7 +21,8 @@ struct kgi_search {
     const struct kgi_cache *cache;
     uint8_t digest[32];
     char prefix[KGI_NAME_SIZE];
-    int shards[KGI_CACHE_TIERS + 1]; /* open until kgi_search_end; -1 where there is none */
+    int shards[KGI_CACHE_TIERS + 1]; /* open until kgi_search_end; negative where there is none */
+    bool opened[KGI_CACHE_TIERS + 1];
     size_t count;
     struct kgi_candidate candidates[KGI_SEARCH_MOST];
 };

@@ -715,6 +715,65 @@ static void p27_counters_reach_the_disk(void **state)
     assert_memory_equal(&before, &total, sizeof total);
 }
 
+/* ---- P28: what a hit does not do ---- */
+
+static int lists;
+static long counting_lists(long number, long a, long b, long c, long d, long e)
+{
+    lists += number == SYS_getdents64;
+    return real_call(number, a, b, c, d, e);
+}
+
+/* Listing a folder takes longer than all the rest. Who filled the cache is found out once. */
+static void p28_a_hit_lists_nothing(void **state)
+{
+    struct kgi_compiler stranger = {KGI_BY_PTXAS, 12080, "V12.8.93"};
+    struct kgi_cache_key own = key_of(1), first = key_of(2), second = key_of(3), third = key_of(4);
+    struct kgi_cache_hit hit;
+
+    (void)state;
+    assert_int_equal(put_small(&cache, &own), 0);
+    assert_int_equal(kgi_cache_put(&cache, &first, &stranger, 0, small_cubin()), 0);
+    assert_int_equal(kgi_cache_put(&cache, &second, &stranger, 0, small_cubin()), 0);
+    assert_int_equal(kgi_cache_put(&cache, &third, &ptxas_12, 0, small_cubin()), 0);
+    use_as_shared(tier_path);
+    kgi_cache_sys.call = counting_lists;
+    lists = 0;
+    assert_true(hits(&shared_cache, &own));
+    assert_int_equal(lists, 0);
+    assert_true(hits(&shared_cache, &first));
+    assert_int_not_equal(lists, 0);
+    lists = 0;
+    assert_true(hits(&shared_cache, &second));
+    assert_true(kgi_cache_touch(&shared_cache, &first, &driver_580));
+    assert_true(hits(&shared_cache, &own));
+    assert_int_equal(lists, 0);
+    assert_true(hits(&shared_cache, &third)); /* by somebody else */
+    assert_int_not_equal(lists, 0);
+    /* What is asked for by its name is refused, hidden and damaged like what was listed. */
+    assert_int_equal(kgi_cache_get(&shared_cache, &third, &hopper, &driver_580, &hit), 0);
+    assert_int_equal(kgi_cache_refuse(&shared_cache, &third, &hit, "209"), 0);
+    kgi_cache_free(&hit);
+    assert_int_equal(why(&shared_cache, &third, &hopper, &driver_580), KGI_ENTRY_FAILURE);
+    assert_false(kgi_cache_touch(&shared_cache, &third, &driver_580));
+}
+
+static void p28_what_is_damaged_counts_once(void **state)
+{
+    struct kgi_cache_key good = key_of(1), bad = key_of(2);
+    uint64_t before;
+
+    (void)state;
+    assert_int_equal(kgi_cache_put(&cache, &good, &ptxas_12, 0, small_cubin()), 0);
+    assert_int_equal(kgi_cache_put(&cache, &bad, &ptxas_12, 0, small_cubin()), 0);
+    shell("printf xyz | dd of=%s bs=1 seek=600 conv=notrunc 2>/dev/null", path_of_entry(&bad, &ptxas_12));
+    use_as_shared(tier_path);
+    assert_true(hits(&shared_cache, &good)); /* from now on that name is asked for */
+    before = counted().damaged;
+    assert_false(hits(&shared_cache, &bad));
+    assert_int_equal(counted().damaged - before, 1);
+}
+
 /* ---- P29, and what a host program must not feel ---- */
 
 static void p29_bad_places_are_misses(void **state)
@@ -935,6 +994,8 @@ int main(void)
         TEST(p25_a_failure_is_remembered_for_an_hour),
         TEST(p27_every_decision_can_be_explained),
         TEST(p27_counters_reach_the_disk),
+        TEST(p28_a_hit_lists_nothing),
+        TEST(p28_what_is_damaged_counts_once),
         TEST(p29_bad_places_are_misses),
         TEST(nothing_stays_open_and_errno_is_kept),
         TEST(closed_standard_descriptors),
