@@ -406,11 +406,12 @@ static void compile_job(struct warm *w, size_t i)
 {
     struct job *j = &w->jobs[i];
     struct kgi_host host = host_of(w, j->gpu);
+    struct kgi_bytes image = {j->alone.at, kgi_image_extent(j->alone)};
     struct kgi_compiled made;
     struct kgi_verdict verdict;
     int error;
 
-    if (kgi_source_of(j->alone, &host, &w->none, &j->whole, &verdict)) {
+    if (kgi_source_of(image, &host, &w->none, &j->whole, &verdict)) {
         finish(j, FAILED, "it cannot be read");
     } else if (is_there(w, &j->whole.key, &host)) {
         finish(j, THERE, NULL);
@@ -489,8 +490,9 @@ static void add_pieces(struct warm *w)
     }
 }
 
-/* 0 where it is in the cache; -ENOTSUP where it is not on its own; else what compile() says. The empty name: the
- * mark. No sync for each: what is lost with the power comes with the whole. */
+/* 0 where it is in the cache; -ENOTSUP where it is not on its own, or so large that a process takes the whole for
+ * it; else what compile() says. The empty name: the mark. No sync for each: what is lost with the power comes with
+ * the whole. */
 static int keep_piece(struct warm *w, const struct job *j, const char *name, struct kgi_compiled *made)
 {
     struct kgi_host host = host_of(w, j->gpu);
@@ -510,7 +512,7 @@ static int keep_piece(struct warm *w, const struct job *j, const char *name, str
                   : kgi_source_hollow(&j->whole, &host, text, &s);
     if (error)
         return error == -ENOMEM ? error : -ENOTSUP;
-    error = compile(w, &unsynced, &s, &key, made);
+    error = s.code.size > kgi_source_share(&j->whole) ? -ENOTSUP : compile(w, &unsynced, &s, &key, made);
     if (*name)
         kgi_pages_put((void *)(uintptr_t)s.image.at, s.image.size);
     return made->refused ? -ENOTSUP : error;

@@ -140,6 +140,16 @@ with tempfile.TemporaryDirectory() as folder:
     expect("kernels of what does not compile", not os.path.isdir(os.path.join(folder, "half")) or
            not tree(os.path.join(folder, "half")))
 
+    # A kernel that is most of its image is the whole's.
+    single = os.path.join(folder, "single.ptx")
+    with open(single, "w") as f:
+        f.write(".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry "
+                "kernel_1_that_is_on_its_own_and_has_a_name_of_so_many_letters_that_few_parameters_will_do()\n{\n" +
+                "    bar.sync 0;\n" * 5000 + "    ret;\n}\n")
+    out, _ = warm("-t", "sm_120", "-c", os.path.join(folder, "single"), single, ptxas="ptxas_many")
+    expect("single: " + out, out.startswith("1 compiled, 0 were there, 0 failed") and "kernels" not in out)
+    expect("no mark of one kernel", len(tree(os.path.join(folder, "single"))) == 1)
+
     # As many at a time as it may use cores of.
     said = os.path.join(folder, "said")
     slow = stand_in(os.path.join(folder, "ptxas"),
