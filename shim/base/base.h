@@ -135,6 +135,8 @@ void *kgi_pages_get_huge(size_t size, size_t *room);
 /* How many bytes from p on, at most want, can be read in this process. May take the loader's lock:
  * never call with a lock of ours held. */
 size_t kgi_mapped(const void *p, size_t want);
+/* Bytes of a text up to its NUL, or as far as it can be read. */
+size_t kgi_text_mapped(const void *text);
 
 /* ---- lock.c: a lock that survives fork ---------------------------------------------------------- */
 

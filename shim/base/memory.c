@@ -212,6 +212,25 @@ static size_t probe_many(uintptr_t from, size_t want)
     return have + probe(from + have, want - have);
 }
 
+/* In steps: nobody says where the text ends, and what lies behind it is not to be read from disk. */
+size_t kgi_text_mapped(const void *text)
+{
+    const char *at = text;
+    size_t length = 0, step = PAGE - (uintptr_t)at % PAGE, have, part;
+    int saved = errno;
+
+    do {
+        have = probe_many((uintptr_t)at + length, step);
+        part = strnlen(at + length, have);
+        length += part;
+        if (part < step)
+            break;
+        step = step < 16 * PAGE ? 16 * PAGE : 64 * PAGE;
+    } while (length < SIZE_MAX / 2);
+    errno = saved;
+    return length;
+}
+
 struct segment {
     uintptr_t address;
     size_t left;

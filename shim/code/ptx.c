@@ -154,6 +154,8 @@ static struct cursor start_of(struct kgi_bytes text)
 
 /* ---- head ------------------------------------------------------------------------------------------ */
 
+#define FIRST ((size_t)4096)
+
 /* Digits at *at, at most 65 535; false when there are none. */
 static bool number(const uint8_t **at, const uint8_t *end, uint16_t *out)
 {
@@ -233,10 +235,16 @@ static int read_head(struct cursor *c, struct kgi_ptx *out)
     }
 }
 
+/* Where the first page is enough, a long text is not looked through for its end. */
 int kgi_ptx_head(struct kgi_bytes text, struct kgi_ptx *out)
 {
-    struct cursor c = start_of(text);
+    struct cursor c = start_of(kgi_bytes_cut(text, 0, text.size < FIRST ? text.size : FIRST));
+    int result = read_head(&c, out);
 
+    next_token(&c); /* was seen by read_head, which it ends */
+    if (c.at < c.end)
+        return result;
+    c = start_of(text);
     return read_head(&c, out);
 }
 

@@ -112,8 +112,6 @@ int kgi_source_of(struct kgi_bytes image, const struct kgi_host *host,
     size_t count = 0;
     int result = -ENOENT;
 
-    if (kgi_image_form(image) == KGI_FORM_PTX)
-        image.size = kgi_image_extent(image); /* the key must not depend on what follows the NUL */
     *verdict = (struct kgi_verdict){KGI_NO_CUDA, 0, -1, 0};
     if (codes && kgi_image_codes(image, codes, CODES_MOST, &count, NULL) == 0 &&
         count <= CODES_MOST) {
@@ -273,7 +271,7 @@ int kgi_source_hollow(const struct kgi_source *whole, const struct kgi_host *hos
     kgi_text_add(&t, ".version %u.%u\n.target %s\n", whole->code.major, whole->code.minor, target);
     if (whole->code.major > 2 || whole->code.minor >= 3) /* it came with 2.3 */
         kgi_text_add(&t, ".address_size 64\n");
-    return kgi_source_of((struct kgi_bytes){(const uint8_t *)text, t.length + 1}, host, &none, out, &verdict);
+    return kgi_source_of((struct kgi_bytes){(const uint8_t *)text, t.length}, host, &none, out, &verdict);
 }
 
 /* For a person who reads the entry; the name is whole among the inputs. */

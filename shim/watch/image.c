@@ -199,21 +199,20 @@ struct kgi_image *kgi_image_file(const char *path)
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
 /* The bytes of an image that lies in memory, as long as it says it is and as far as it is mapped. A
- * fatbin says so in its first bytes; the end of an ELF or a text has to be looked for. */
+ * fatbin says so in its first bytes; an ELF's end has to be looked for, as a text's. */
 static struct kgi_bytes image_bytes(const void *data)
 {
     const uint8_t *start = data;
-    size_t want = 4096, mapped = kgi_mapped(data, want), seen = 0;
+    size_t want = 4096, mapped = kgi_mapped(data, want), seen;
     enum kgi_image_form form = kgi_image_form((struct kgi_bytes){start, mapped});
     uint64_t size;
 
     if (form == KGI_FORM_FATBIN && KGI_GET(((struct kgi_bytes){start, mapped}), 8, &size))
         return (struct kgi_bytes){start, kgi_mapped(data, size > SIZE_MAX - 16 ? SIZE_MAX : size + 16)};
+    if (form == KGI_FORM_PTX)
+        return (struct kgi_bytes){start, kgi_text_mapped(data)};
     for (;;) {
-        if (form == KGI_FORM_PTX) /* looked through once: it may be long */
-            seen += strnlen((const char *)start + seen, mapped - seen);
-        else
-            seen = kgi_image_extent((struct kgi_bytes){start, mapped});
+        seen = kgi_image_extent((struct kgi_bytes){start, mapped});
         if (seen < mapped || mapped < want || want > SIZE_MAX / 4)
             return (struct kgi_bytes){start, seen};
         want *= 2;
@@ -270,15 +269,13 @@ static void add_codes(struct kgi_image *image, struct kgi_bytes bytes)
 }
 
 /* A fatbin declared to be longer than what is mapped was read as far as that goes, and says so. */
-static void read_container(struct kgi_image *image, const void *data)
+static void read_container(struct kgi_image *image, struct kgi_bytes b)
 {
-    struct kgi_bytes b = image_bytes(data);
-
     if (!b.size)
         image->unreadable = true;
     else
         add_codes(image, b);
-    if (data == image->data) {
+    if (b.at == image->data) {
         image->size = b.size;
         image->mark = mark_of(b);
     }
@@ -304,11 +301,11 @@ static void read_in_place(struct kgi_image *image)
 
     image->count = 0;
     if (image->data) {
-        read_container(image, image->data);
+        read_container(image, image_bytes(image->data));
         /* The driver links the units where no linked code fits; they are built alike, and the
          * first stands for all. */
         if (linked && kgi_mapped(linked, sizeof *linked) == sizeof *linked && *linked)
-            read_container(image, *linked);
+            read_container(image, image_bytes(*linked));
         return;
     }
     file = kgi_file_read(image->library, FILE_MOST);
@@ -381,6 +378,17 @@ void kgi_image_read(struct kgi_image *image)
         atomic_store_explicit(&image->read, true, memory_order_release);
     }
     kgi_unlock(&lock);
+}
+
+struct kgi_image *kgi_image_seen(const void *address, struct kgi_bytes bytes, const void *caller)
+{
+    struct kgi_image *image = kgi_image_at(address, caller);
+
+    if (image && !image->lasting && bytes.at == image->data) {
+        read_container(image, bytes);
+        atomic_store_explicit(&image->read, true, memory_order_release);
+    }
+    return image;
 }
 
 void kgi_inspect(struct kgi_code *code)

@@ -137,12 +137,11 @@ static bool keep_original(struct kgi_jitted *j, struct kgi_given *g)
     uint8_t *copy;
 
     j->original = g->bytes;
-    j->copied = g->read ? g->bytes.size + 1 : 0; /* a text ends in a NUL */
-    if (g->lasting || g->read) {
-        g->read = false;
+    j->copied = g->room;
+    g->room = 0;
+    if (g->lasting || j->copied)
         return true;
-    }
-    copy = kgi_pages_get_huge(g->bytes.size + 1, &j->copied);
+    copy = kgi_pages_get_huge(g->bytes.size + 1, &j->copied); /* a text ends in a NUL */
     if (copy)
         j->original.at = memcpy(copy, g->bytes.at, g->bytes.size);
     return copy != NULL;
@@ -323,7 +322,7 @@ static bool promise(struct kgi_jitted *j, CUlibraryOption *options, void **value
     return true;
 }
 
-bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *image,
+bool kgi_jit_library(struct kgi_jitted **out, struct kgi_image **met, CUlibrary *library, const void *image,
                      const char *file, CUjit_option *jit, void **jit_values, unsigned jit_count,
                      CUlibraryOption *options, void **values, unsigned count, const void *caller)
 {
@@ -331,6 +330,7 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
     struct kgi_jitted *j = NULL;
     struct kgi_given g;
     const void *ours;
+    struct kgi_bytes seen = {NULL, 0};
     size_t kinds;
     int saved = errno, result;
     bool later, preserved;
@@ -339,6 +339,8 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
         understood(options, values, count, &preserved) &&
         kgi_jit_settings(jit, jit_values, jit_count, &settings) && kgi_machine() &&
         kgi_given_look(&g, image, file, caller)) {
+        if (!file)
+            seen = g.bytes;
         g.lasting |= preserved;
         j = new_record(&g, &settings);
         kgi_given_end(&g);
@@ -362,6 +364,8 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
             j->ours = true;
             j->state = SETTLED;
             *out = j;
+            if (seen.at)
+                *met = kgi_image_seen(image, seen, caller);
             errno = saved;
             return true;
         }
@@ -376,6 +380,8 @@ bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *im
         if (!j->empty)
             j->empty = !jit_count && promise(j, options, values, count);
         *out = j;
+        if (j->empty && seen.at)
+            *met = kgi_image_seen(image, seen, caller);
     } else {
         free_record(j);
     }
@@ -588,7 +594,7 @@ static bool load_whole(CUmodule *module, struct kgi_part *p, const struct kgi_gi
     return !result;
 }
 
-bool kgi_jit_module(CUmodule *module, const void *image, const char *file, unsigned count,
+bool kgi_jit_module(struct kgi_image **met, CUmodule *module, const void *image, const char *file, unsigned count,
                     CUjit_option *options, void **values, const void *caller)
 {
     struct kgi_part *p = kgi_pages_get(sizeof *p);
@@ -606,6 +612,8 @@ bool kgi_jit_module(CUmodule *module, const void *image, const char *file, unsig
         if ((file || g.bytes.at == image) && kgi_given_source(&g, &host, &settings, &p->source))
             done = (can_stand(&g, &p->source, count) && load_marked(module, &g, &p->source, &host)) ||
                    load_whole(module, p, &g, &host, count, options, values);
+        if (done && !file)
+            *met = kgi_image_seen(image, g.bytes, caller);
         kgi_part_free(p);
         kgi_given_end(&g);
     }

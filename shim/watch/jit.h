@@ -76,7 +76,8 @@ void kgi_jit_return(void);
 struct kgi_given {
     struct kgi_bytes bytes;
     struct kgi_whose whose;
-    bool lasting, read; /* stays where it is; a file that was read for this */
+    size_t room; /* bytes of memory that are ours, of a file that was read for this; else 0 */
+    bool lasting; /* stays where it is */
     bool forced;
 };
 

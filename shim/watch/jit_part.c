@@ -150,10 +150,13 @@ bool kgi_given_chosen(struct kgi_given *g)
 /* False for what is none of the JIT's business: nothing stays open then. */
 bool kgi_given_look(struct kgi_given *g, const void *image, const char *file, const void *caller)
 {
-    *g = (struct kgi_given){.read = file != NULL};
-    g->bytes = file ? kgi_file_read(file, KGI_INFLATE_MOST) : kgi_image_memory(image);
+    *g = (struct kgi_given){.bytes = file ? kgi_file_read(file, KGI_INFLATE_MOST) : kgi_image_memory(image)};
     if (!g->bytes.size)
         return false;
+    if (file) {
+        g->room = g->bytes.size + 1;
+        g->bytes.size = kgi_image_extent(g->bytes); /* the key must not depend on what follows a text's NUL */
+    }
     name_it(g, g->bytes.at, file, caller);
     if (kgi_given_chosen(g))
         return true;
@@ -163,8 +166,8 @@ bool kgi_given_look(struct kgi_given *g, const void *image, const char *file, co
 
 void kgi_given_end(const struct kgi_given *g)
 {
-    if (g->read)
-        kgi_pages_put((void *)(uintptr_t)g->bytes.at, g->bytes.size + 1);
+    if (g->room)
+        kgi_pages_put((void *)(uintptr_t)g->bytes.at, g->room);
 }
 
 void kgi_given_force(const struct kgi_given *g, struct kgi_host *host)

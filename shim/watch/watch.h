@@ -81,6 +81,8 @@ void kgi_image_unregister(struct kgi_image *image, uint32_t age);
  * new one. caller: who handed it over. NULL when there is no memory. */
 struct kgi_image *kgi_image_at(const void *data, const void *caller);
 struct kgi_image *kgi_image_file(const char *path);
+/* The same, of which somebody has kgi_image_memory: that is not looked for again. */
+struct kgi_image *kgi_image_seen(const void *data, struct kgi_bytes bytes, const void *caller);
 /* Fills codes in, once, from the entry headers. */
 void kgi_image_read(struct kgi_image *image);
 /* Reads a payload too: how many kernels the code really holds. Inflates, so only where it matters. */
@@ -248,8 +250,8 @@ void kgi_jit_finish(void);
 void kgi_jit_cannot(const struct kgi_diagnosis *d);
 
 /* A module is to be loaded, from an image or a file (the other is NULL). True when an image of ours was
- * loaded in its place: *module is set, the call has succeeded. */
-bool kgi_jit_module(CUmodule *module, const void *image, const char *file, unsigned count,
+ * loaded in its place: *module is set, the call has succeeded. *met: its record, where that is known by then. */
+bool kgi_jit_module(struct kgi_image **met, CUmodule *module, const void *image, const char *file, unsigned count,
                     CUjit_option *options, void **values, const void *caller);
 /* A module is to be unloaded. True when it is one that others answer for: *result is what came of it, and *out
  * for kgi_jit_done. */
@@ -257,7 +259,7 @@ struct kgi_jitted;
 bool kgi_jit_module_unload(struct kgi_jitted **out, CUmodule module, CUresult *result);
 /* The same as kgi_jit_module for a library. *out is set where kgi_jit_done has to be told what came of the
  * load, ours or the original's. */
-bool kgi_jit_library(struct kgi_jitted **out, CUlibrary *library, const void *image,
+bool kgi_jit_library(struct kgi_jitted **out, struct kgi_image **met, CUlibrary *library, const void *image,
                      const char *file, CUjit_option *jit, void **jit_values, unsigned jit_count,
                      CUlibraryOption *options, void **values, unsigned count, const void *caller);
 

@@ -14,16 +14,36 @@ static void use_module(CUmodule module)
     CALL(cuModuleUnload, module);
 }
 
+/* What was loaded is still known when the text is gone. */
+static void forget_text(CUmodule module, char *text, size_t size)
+{
+    CUfunction function = NULL;
+    memset(text, 0xff, size);
+    CALL(cuModuleGetFunction, &function, module, "no_such_kernel");
+    use_module(module);
+}
+
+/* A file that goes on behind its text. */
+static const char *longer(const char *text)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/longer", getenv("KGUARD_CACHE_DIR"));
+    FILE *f = fopen(path, "w");
+    if (!f || !fwrite(text, 1, strlen(text) + 1, f) || !fputs("and more", f) || fclose(f))
+        exit(2);
+    return path;
+}
+
 static void load(const char *door)
 {
     static const char *fatbin = "tests/scenarios/jit/voxelize.compute_80.fatbin";
     static const char *text_file = "tests/scenarios/jit/voxelize.compute_80.ptx";
-    static char text[4096];
+    char *text = calloc(1, 4096);
     CUjit_option limit = CU_JIT_MAX_REGISTERS, unknown = (CUjit_option)17;
     void *value = (void *)24;
     CUmodule module = NULL;
     FILE *f = fopen(text_file, "r");
-    if (!f || !fread(text, 1, sizeof text - 1, f) || fclose(f))
+    if (!f || !text || !fread(text, 1, 4095, f) || fclose(f))
         exit(2);
 #define DOOR(name, function, ...)                                                                  \
     if (strcmp(door, name) == 0 && CALL(function, __VA_ARGS__) == 0)                               \
@@ -32,6 +52,9 @@ static void load(const char *door)
     DOOR("cuModuleLoad of a text", cuModuleLoad, &module, text_file);
     DOOR("cuModuleLoadData", cuModuleLoadData, &module, ptx.data);
     DOOR("cuModuleLoadData of a text", cuModuleLoadData, &module, text);
+    DOOR("cuModuleLoad of a longer file", cuModuleLoad, &module, longer(text));
+    if (strcmp(door, "cuModuleLoadData of a text that goes") == 0 && CALL(cuModuleLoadData, &module, text) == 0)
+        forget_text(module, text, 4096);
     DOOR("cuModuleLoadData of a wrapper", cuModuleLoadData, &module, &ptx);
     DOOR("cuModuleLoadDataEx", cuModuleLoadDataEx, &module, ptx.data, 0, NULL, NULL);
     DOOR("cuModuleLoadDataEx with a limit", cuModuleLoadDataEx, &module, ptx.data, 1, &limit, &value);
@@ -46,7 +69,7 @@ int main(int argc, char **argv)
         "cuModuleLoadData", "cuModuleLoadData", "cuModuleLoad", "cuModuleLoadFatBinary",
         "cuModuleLoadDataEx", "cuModuleLoadDataEx with a limit", "cuModuleLoadDataEx with a limit",
         "cuModuleLoadDataEx with symbols", "cuModuleLoadData of a text", "cuModuleLoad of a text",
-        "cuModuleLoadData of a wrapper"};
+        "cuModuleLoad of a longer file", "cuModuleLoadData of a text that goes", "cuModuleLoadData of a wrapper"};
     if (is_run(argv)) {
         start_direct();
         load(argv[2]);

@@ -170,6 +170,36 @@ static void every_end(void **state)
     munmap(p, size);
 }
 
+/* A text's length: to its NUL, wherever that and the end of what can be read lie. */
+static void every_length(void **state)
+{
+    enum { PAGES = 200 };
+    size_t size = (size_t)PAGES * PAGE;
+    char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    memset(p, 'x', size);
+    errno = 77;
+    assert_int_equal(kgi_text_mapped(NULL), 0);
+    for (int end = PAGES - 1; end > 0; end -= end > 30 ? 13 : 1) {
+        mprotect(p + (size_t)end * PAGE, PAGE, PROT_NONE);
+        for (size_t from = 0; from < 3 * PAGE; from += 1500) {
+            size_t rest = (size_t)end * PAGE - from;
+
+            if (from >= (size_t)end * PAGE)
+                continue;
+            assert_int_equal(kgi_text_mapped(p + from), rest);
+            for (size_t length = 0; length < rest; length += length < 5000 ? 1024 : 77777) {
+                p[from + length] = 0;
+                assert_int_equal(kgi_text_mapped(p + from), length);
+                p[from + length] = 'x';
+            }
+        }
+    }
+    assert_int_equal(errno, 77);
+    munmap(p, size);
+}
+
 /* A loaded object's segment is believed without touching its pages, and no further. */
 static const char large[4 << 20] = {1};
 
@@ -201,7 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces),    cmocka_unit_test(blocks),   cmocka_unit_test(threads),
         cmocka_unit_test(no_memory), cmocka_unit_test(readable), cmocka_unit_test(every_end),
-        cmocka_unit_test(in_an_object),
+        cmocka_unit_test(every_length), cmocka_unit_test(in_an_object),
         cmocka_unit_test(end_of_file),
     };
 

@@ -150,6 +150,31 @@ static void what_is_not_ptx_is_refused(void **state)
     }
 }
 
+/* A head is the same wherever its first page ends: in a word, in a comment, between two targets. */
+static void heads_lie_anywhere(void **state)
+{
+    static const char head[] = ".version 8.7\n.target sm_80, debug /* a, b */ , texmode_independent\n"
+                               ".target sm_90a\n.address_size 64\n";
+    static char text[9000];
+    struct kgi_ptx p;
+
+    (void)state;
+    for (size_t at = 4096 - sizeof head - 2; at < 4100; at++) {
+        memset(text, ' ', sizeof text - 1);
+        memcpy(text, "//", 2);
+        text[at - 1] = '\n';
+        memcpy(text + at, head, sizeof head - 1);
+        assert_int_equal(kgi_ptx_head(text_bytes(text), &p), 0);
+        assert_int_equal(p.major * 100 + p.minor, 807);
+        assert_int_equal(p.target.number, 90);
+        assert_int_equal(p.target.suffix, 'a');
+        assert_int_equal(p.traits, KGI_T_DEBUG);
+        memcpy(text + at + sizeof head - 1 - sizeof "_size 64", "x", 1); /* what follows is not of the head */
+        memcpy(text + at + strlen(".version 8.7\n.target"), "s", 1);     /* .targetssm_80 */
+        assert_int_equal(kgi_ptx_head(text_bytes(text), &p), -EBADMSG);
+    }
+}
+
 static int collect(const char *name, int registers, void *context)
 {
     char *all = context;
@@ -564,6 +589,7 @@ int main(void)
         cmocka_unit_test(unresolved_functions_need_a_link),
         cmocka_unit_test(debug_is_an_option_of_the_target),
         cmocka_unit_test(what_is_not_ptx_is_refused),
+        cmocka_unit_test(heads_lie_anywhere),
         cmocka_unit_test(names_come_in_order_until_told_to_stop),
         cmocka_unit_test(real_texts_hold_what_nvcc_was_asked_for),
         cmocka_unit_test(variables_are_those_of_the_module),

@@ -117,6 +117,11 @@ static void keys(void **state)
 }
 
 /* One entry by itself is the same source: what kguard warm keys by, and what the linker is given. */
+static struct kgi_bytes extent(struct kgi_bytes image)
+{
+    return (struct kgi_bytes){image.at, kgi_image_extent(image)};
+}
+
 static void alone(void **state)
 {
     struct kgi_jit_settings none = {.count = 0};
@@ -135,7 +140,7 @@ static void alone(void **state)
     assert_int_equal(source("tests/gpu/cases/compute_80.ptx", 90, &s), 0);
     one = kgi_source_alone(&s);
     assert_int_equal(one.at[one.size - 1], 0);
-    assert_int_equal(kgi_source_of(one, &host, &none, &t, &verdict), 0);
+    assert_int_equal(kgi_source_of(extent(one), &host, &none, &t, &verdict), 0);
     assert_memory_equal(s.key.digest, t.key.digest, 32);
     kgi_pages_put((void *)(uintptr_t)one.at, one.size);
 }
@@ -346,7 +351,7 @@ static void of_a_copy(void **state)
         assert_true(kgi_source_copy(&s, &copy, &room));
         assert_true(room >= copy.image.size);
         assert_true(copy.image.at != s.image.at && copy.image.size <= s.image.size + 1);
-        assert_int_equal(kgi_source_of(copy.image, &host, &none, &wanted, &verdict), 0);
+        assert_int_equal(kgi_source_of(extent(copy.image), &host, &none, &wanted, &verdict), 0);
         assert_int_equal(copy.code.place, wanted.code.place);
         assert_ptr_equal(copy.code.payload.at, wanted.code.payload.at);
         assert_true(same(copy.code.payload, s.code.payload));
