@@ -185,7 +185,7 @@ static bool has_context(struct kgi_host *now, bool *borrowed)
 /* Whether the whole had better wait for its first use: kernels alone are of code for one GPU. */
 static bool can_wait(const struct kgi_jitted *j, const struct kgi_source *source)
 {
-    return j->part_room == 1 && kgi_image_form(j->original) == KGI_FORM_FATBIN && kgi_kernels_worth(source);
+    return j->part_room == 1 && kgi_image_form(j->original) == KGI_FORM_FATBIN && kgi_source_share(source);
 }
 
 /* Whether it can wait in the cache, with its kernels beside it. What is not looked at there is the first to go:
@@ -252,14 +252,23 @@ static const void *assemble(struct kgi_jitted *j, size_t kinds)
     return j->given.at;
 }
 
-static void refuse_all(struct kgi_jitted *j, int result)
+/* This machine with the GPU that the code was for. */
+static struct kgi_host host_of(const struct kgi_source *source)
 {
-    struct kgi_whose w = whose_of(j);
     const struct kgi_machine *m = kgi_machine();
     struct kgi_host host = m ? m->host : (struct kgi_host){0};
 
+    host.gpu.number = source->target.number;
+    return host;
+}
+
+static void refuse_all(struct kgi_jitted *j, int result)
+{
+    struct kgi_whose w = whose_of(j);
+    struct kgi_host host = host_of(&j->parts[0].source);
+
     for (size_t i = 0; i < j->part_count; i++) {
-        host.gpu.number = j->parts[i].source.target.number;
+        host = host_of(&j->parts[i].source);
         kgi_part_refuse(&j->parts[i], &host, "the driver did not take it");
     }
     kgi_tell_refused(&w, result, &host);
@@ -268,13 +277,11 @@ static void refuse_all(struct kgi_jitted *j, int result)
 /* So that it is not tried again by every process. */
 static void refuse_stand(struct kgi_jitted *j, int result)
 {
-    const struct kgi_machine *m = kgi_machine();
-    struct kgi_host host = m ? m->host : (struct kgi_host){0};
+    struct kgi_host host = host_of(&j->stand.source);
     struct kgi_whose w = whose_of(j);
 
     if (!j->stand.hit.image.at || !kgi_jit_is_about_image(result) || atomic_exchange(&j->refused_stand, true))
         return;
-    host.gpu.number = j->stand.source.target.number;
     kgi_part_refuse(&j->stand, &host, "the driver did not take it");
     kgi_tell_note(&w, "what stands for it was not taken by the driver");
 }
@@ -468,7 +475,7 @@ static bool can_stand(const struct kgi_given *g, const struct kgi_source *source
     struct kgi_host host;
     int ordinal;
 
-    return kgi_kernels_worth(source) && !option_count && !source->too_new && !g->forced &&
+    return kgi_source_share(source) && !option_count && !source->too_new && !g->forced &&
            kgi_jit_driver.LibraryLoadData && kgi_jit_driver.LibraryUnload && kgi_jit_driver.LibraryGetModule &&
            !kgi_jit_host_at(1, &host, &ordinal) &&
            atomic_load_explicit(&modules, memory_order_relaxed) < MODULES_MOST && kgi_jit_in_primary();
@@ -921,12 +928,10 @@ static void go_back(struct kgi_jitted *j, int result)
 /* The whole takes over. */
 static bool refuse_alone(struct kgi_jitted *j, CUlibrary failed, int result)
 {
-    const struct kgi_machine *m = kgi_machine();
-    struct kgi_host host = m ? m->host : (struct kgi_host){0};
+    struct kgi_host host = host_of(&j->kernels.whole);
     struct kgi_whose w = whose_of(j);
     bool first;
 
-    host.gpu.number = j->kernels.whole.target.number;
     w.kernel = kgi_kernels_refuse(&j->kernels, failed, &host, &first);
     if (w.kernel && first)
         kgi_tell_refused(&w, result, &host);

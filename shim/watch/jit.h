@@ -140,8 +140,7 @@ struct kgi_kernels {
     struct kgi_alone *_Atomic first;
 };
 
-/* Whether that is worth its while for this source; and begins it: its bytes must stay. */
-bool kgi_kernels_worth(const struct kgi_source *whole);
+/* Begins it, where that is worth its while for this source (kgi_source_share): its bytes must stay. */
 bool kgi_kernels_begin(struct kgi_kernels *k, const struct kgi_source *whole);
 /* The same where all of it is compiled first: in this process, or in an earlier one, or by kguard warm, that left
  * a mark beside its kernels. Then *out is the image that stands for it, the caller's to free. */

@@ -33,17 +33,12 @@ struct kgi_alone {
     char name[];
 };
 
-bool kgi_kernels_worth(const struct kgi_source *whole)
-{
-    return kgi_source_share(whole) > 0;
-}
-
 bool kgi_kernels_begin(struct kgi_kernels *k, const struct kgi_source *whole)
 {
-    if (!kgi_kernels_worth(whole))
+    k->left = kgi_source_share(whole);
+    if (!k->left)
         return false;
     k->whole = *whole;
-    k->left = kgi_source_share(whole);
     k->loads = UINT64_MAX;
     return k->possible = true;
 }
@@ -186,9 +181,7 @@ static bool obtain(struct kgi_kernels *k, struct kgi_part *p, const struct kgi_w
     bool have;
 
     p->source = k->whole;
-    if (kgi_source_kernel_key(&k->whole, name, &p->source.key))
-        return false;
-    if (!k->loads)
+    if (!k->loads || kgi_source_kernel_key(&k->whole, name, &p->source.key))
         return false;
     if (kgi_part_find(p, host)) {
         k->loads -= p->hit.image.size < k->loads ? p->hit.image.size : k->loads;

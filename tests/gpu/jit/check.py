@@ -444,11 +444,11 @@ def bar(name, value, limit, what):
     tell("ok" if value <= limit else "FAIL", name, f"{value:.2f} ms, {what} allows {limit:.2f} ms")
 
 
-def ways(argv_fat, argv_cubin, mode, cold_runs, warm_runs, name, what_ms="total_ms"):
-    """(a) driver cold, (b) its cache warm, (c) kguard cold, (d) kguard warm, (e) the cubin, (w) as (d), by kguard
-    warm."""
+def ways(argv_fat, argv_cubin, mode, cold_runs, warm_runs, name, what_ms="total_ms", argv_merged=None):
+    """(a) driver cold, (b) its cache warm, (c) kguard cold, (d) kguard warm, (e) the cubin, (m) one cubin for all
+    of them, (w) as (d), by kguard warm."""
     env = {"CUDA_MODULE_LOADING": mode}
-    times = {k: [] for k in "abcdew"}
+    times = {k: [] for k in "abcdemw"}
     warmed = tier()
     splits, outputs = {}, set()
 
@@ -470,10 +470,13 @@ def ways(argv_fat, argv_cubin, mode, cold_runs, warm_runs, name, what_ms="total_
         one("w", Run(argv_fat, fresh("cache"), env={**env, "KGUARD_CACHE_RO": warmed}, quiet=True))
         if argv_cubin:
             one("e", Run(argv_cubin, env=env))
+        if argv_merged:
+            one("m", Run(argv_merged, env=env))
     medians = {k: statistics.median(v) for k, v in times.items() if v}
     say(f"-- {name}, {mode}: ms, median (least .. most) of {cold_runs} cold and {warm_runs} warm runs")
     for way, what in (("a", "driver, cold"), ("b", "driver's ComputeCache, warm"), ("c", "kguard, cold"),
-                      ("d", "kguard, warm"), ("w", "kguard, filled elsewhere"), ("e", "the cubin itself")):
+                      ("d", "kguard, warm"), ("w", "kguard, filled elsewhere"), ("e", "the cubin itself"),
+                      ("m", "one cubin of all")):
         if way in medians:
             parts = [statistics.median(x) for x in zip(*splits[way])]
             split = "   load %.2f  look-up %.2f  run %.2f" % tuple(parts) if parts else ""
@@ -530,13 +533,13 @@ def bench():
             m = ways([first, "library", path, named], [first, "library", path[:-6] + "cubin", named], mode, 2, 7,
                      fatbin)
             bars(f"bench/{fatbin[:-7]}/{mode}", m)
-    parts, code = os.path.join(JIT, "parts"), os.path.join(JIT, "parts_code")
+    parts, code, merged = (os.path.join(JIT, name) for name in ("parts", "parts_code", "parts_merged"))
     # Eager loading happens while the context is made: then that belongs to the time.
     for mode, what in (("LAZY", "total_ms"), ("EAGER", "whole_ms")) if wanted("bench/parts") else ():
         # Cold under LAZY takes 25 ms in one process and 35 in the next.
         one = ways([parts, "1"], [code, "1"], mode, 36 if mode == "LAZY" else 6, 5, "100 images, one used", what)
         bar(f"bench/parts-one/{mode}/cold", one["c"], one["a"] * 1.05, "the driver + 5 %")
-        every = ways([parts, "100"], [code, "100"], mode, 4, 11, "100 images, all used", what)
+        every = ways([parts, "100"], [code, "100"], mode, 4, 11, "100 images, all used", what, [merged, "100"])
         bar(f"bench/parts-all/{mode}/cold", every["c"], every["a"] * 1.05, "the driver + 5 %")
         bar(f"bench/parts-all/{mode}/warm", every["d"], every["b"] / 3, "a third of the driver's warm")
 
