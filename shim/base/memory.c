@@ -219,14 +219,14 @@ size_t kgi_text_mapped(const void *text)
     size_t length = 0, step = PAGE - (uintptr_t)at % PAGE, have, part;
     int saved = errno;
 
-    do {
+    for (;;) {
         have = probe_many((uintptr_t)at + length, step);
-        part = strnlen(at + length, have);
+        part = have ? strnlen(at + length, have) : 0;
         length += part;
         if (part < step)
             break;
         step = step < 16 * PAGE ? 16 * PAGE : 64 * PAGE;
-    } while (length < SIZE_MAX / 2);
+    }
     errno = saved;
     return length;
 }

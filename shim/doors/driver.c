@@ -371,10 +371,10 @@ static KGI_SLOW const char *text_of(int error, const char *plain)
 /* KGUARD_JIT: one word to look at where an image is loaded or a library used, none in a launch. */
 #define JIT_ON KGI_UNLIKELY(atomic_load_explicit(&kgi_jit_on, memory_order_relaxed))
 #define OUR_MODULE(handle, image, file, ...)                                                       \
-    ((JIT_ON && kgi_jit_module(&met, handle, image, file, __VA_ARGS__, FROM)) ||                         \
+    ((JIT_ON && kgi_jit_module(&met, handle, image, file, __VA_ARGS__, FROM)) ||                   \
      COMING(image, file))
 #define OUR_LIBRARY(handle, image, file, ...)                                                      \
-    ((JIT_ON && kgi_jit_library(&jitted, &met, handle, image, file, __VA_ARGS__, FROM)) ||               \
+    ((JIT_ON && kgi_jit_library(&jitted, &met, handle, image, file, __VA_ARGS__, FROM)) ||         \
      COMING(image, file))
 #define COMING(image, file) (met = coming(image, file, FROM), false)
 #define GOES(handle) (leaves(handle, &gone), false)

@@ -2,7 +2,7 @@
  * What a compilation asks of the cache.
  *
  * A search looks into files, best first, until one is proven and fits: at every load of every image, so
- * two are asked for by their names, this driver's own and that of the ptxas whose entry served last. Only
+ * two are asked for by their names, this driver's own and that of the newest ptxas whose entry served. Only
  * where both are missing are folders listed, for the names that stand under the key in all tiers. Entries of one
  * compiler are asked user tier first: a failure there (the driver refused it) hides the same entry in
  * the read-only tiers, which cannot be changed.
@@ -308,18 +308,25 @@ static void touch(const struct kgi_place_file *file, int tier)
         kgi_place_touch(file->fd, now);
 }
 
-/* Whose entry served last where it was not this driver's own: of the ptxas that filled the cache, most likely, and
- * asked for by name from then on. Another's, newer perhaps, stays unread beside it: either will do. */
+/* The newest ptxas whose entry served here, and filled the cache, most likely: asked for by name from then on. Where
+ * a newer one's lies beside it, that is not seen. */
 static _Atomic uint64_t served;
+static _Atomic int served_version;
+
+static void note_server(const struct kgi_compiler *by)
+{
+    uint64_t id;
+
+    if (by->kind != KGI_BY_PTXAS || by->cuda_version < atomic_load_explicit(&served_version, memory_order_relaxed))
+        return;
+    kgi_compiler_id(by, (uint8_t *)&id);
+    atomic_store_explicit(&served_version, by->cuda_version, memory_order_relaxed);
+    atomic_store_explicit(&served, id, memory_order_relaxed);
+}
 
 static void keep_hit(struct kgi_loaded *l, const struct kgi_candidate *c, struct kgi_cache_hit *out)
 {
-    uint64_t by;
-
-    if (!c->own) {
-        kgi_compiler_id(&l->entry.by, (uint8_t *)&by);
-        atomic_store_explicit(&served, by, memory_order_relaxed);
-    }
+    note_server(&l->entry.by);
     touch(&l->file, c->tier);
     *out = (struct kgi_cache_hit){
         .image = l->entry.payload,
@@ -349,14 +356,14 @@ void kgi_search_load(struct kgi_search *s, size_t i, const struct kgi_host *host
 
     kgi_loaded_open(l, s->shards[c->tier], c->name, c->tier > 0);
     kgi_loaded_judge(l, s->digest[0], c->name, host, own);
+    c->state = l->state;
     c->hides = l->state == KGI_ENTRY_FAILURE && c->tier == 0;
     if (l->state == KGI_ENTRY_GOOD && is_hidden(s, i))
         l->state = KGI_ENTRY_FAILURE;
 }
 
 struct question {
-    /* Whether candidate i is what is searched. *absent: there is no such file. */
-    bool (*ask)(struct kgi_search *s, size_t i, const struct question *q, bool *absent);
+    bool (*ask)(struct kgi_search *s, size_t i, const struct question *q); /* whether that ends the search */
     const struct kgi_host *host;
     const struct kgi_compiler *own;
     struct kgi_cache_hit *out;
@@ -366,23 +373,22 @@ static bool ask_by_name(struct kgi_search *s, const struct question *q, const ui
 {
     for (int tier = 0; tier <= KGI_CACHE_TIERS; tier++) {
         struct kgi_candidate *c = &s->candidates[s->count];
-        bool absent = false;
 
         if (shard_of(s, tier) < 0)
             continue;
         *c = (struct kgi_candidate){.tier = tier, .own = own, .asked = true};
         kgi_place_name(s->digest, id, c->name);
         s->count++;
-        if (q->ask(s, s->count - 1, q, &absent))
+        if (q->ask(s, s->count - 1, q))
             return true;
-        s->count -= absent;
+        s->count -= c->state == KGI_ENTRY_ABSENT;
     }
     return false;
 }
 
 static bool ask_names(struct kgi_search *s, const struct question *q)
 {
-    uint64_t other = atomic_load_explicit(&served, memory_order_relaxed);
+    uint64_t newest = atomic_load_explicit(&served, memory_order_relaxed);
     uint8_t id[8];
 
     if (!q->own)
@@ -390,18 +396,16 @@ static bool ask_names(struct kgi_search *s, const struct question *q)
     kgi_compiler_id(q->own, id);
     if (ask_by_name(s, q, id, true))
         return true;
-    memcpy(id, &other, sizeof id);
-    return other && ask_by_name(s, q, id, false);
+    memcpy(id, &newest, sizeof id);
+    return newest && ask_by_name(s, q, id, false);
 }
 
 static bool ask_list(struct kgi_search *s, const struct question *q)
 {
-    bool absent;
-
     gather(s);
     kgi_search_order(s, q->own);
     for (size_t i = 0; i < s->count; i++)
-        if (!s->candidates[i].asked && q->ask(s, i, q, &absent))
+        if (!s->candidates[i].asked && q->ask(s, i, q))
             return true;
     return false;
 }
@@ -422,14 +426,13 @@ static bool search(const struct kgi_cache *cache, const struct kgi_cache_key *ke
     return found;
 }
 
-static bool load_candidate(struct kgi_search *s, size_t i, const struct question *q, bool *absent)
+static bool load_candidate(struct kgi_search *s, size_t i, const struct question *q)
 {
     struct kgi_candidate *c = &s->candidates[i];
     struct kgi_cache_hit *out = q->out;
     struct kgi_loaded l;
 
     kgi_search_load(s, i, q->host, q->own, &l);
-    *absent = l.state == KGI_ENTRY_ABSENT;
     if (l.state > out->why)
         out->why = l.state;
     if (l.state == KGI_ENTRY_DAMAGED) {
@@ -483,19 +486,24 @@ void kgi_cache_free(struct kgi_cache_hit *hit)
 }
 
 /* A failure's time is when it will be forgotten, and what nobody loads has to grow old: only what serves. */
-static bool touch_candidate(struct kgi_search *s, size_t i, const struct question *q, bool *absent)
+static bool touch_candidate(struct kgi_search *s, size_t i, const struct question *q)
 {
     struct kgi_candidate *c = &s->candidates[i];
     struct kgi_place_file file;
     struct kgi_entry entry;
     bool read = read_head(s, c, &file, &entry), serves;
 
-    *absent = file.state == KGI_ENTRY_ABSENT;
-    c->hides = read && entry.failure && c->tier == 0;
+    c->state = file.state;
     serves = read && !entry.failure && !is_of_another_driver(&entry.by, q->own) && !is_hidden(s, i);
     if (serves)
         touch(&file, c->tier);
     kgi_place_close(file.fd);
+    if (read && entry.failure) { /* whether it still hides others */
+        struct kgi_loaded l;
+
+        kgi_search_load(s, i, NULL, q->own, &l);
+        kgi_loaded_close(&l);
+    }
     return serves;
 }
 

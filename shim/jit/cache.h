@@ -24,10 +24,10 @@
  * The key block is fields, each u32 length and bytes: "kguard key 1", target ("sm_90a"), canonical JIT
  * options, u64 number of inputs, u64 bytes of them together, SHA-256 over the inputs, each as u64
  * length of the packing's name, name, u64 length, bytes as stored (long ones in lanes: sha256.h). The
- * key's digest is the SHA-256 of the key block: an entry's name can be checked without the input, and a miss can be explained. One kernel
- * of a large PTX has "kernel <name>" for options, cut where it is too long, and two inputs, plain: the
- * digest of the whole's key, which has the options in it, and the kernel's name. The
- * compiler block likewise: "driver" or "ptxas", u32 CUDA version, build text.
+ * key's digest is the SHA-256 of the key block: an entry's name can be checked without the input, and a
+ * miss can be explained. One kernel of a large PTX has "kernel <name>" for options, cut where it is too
+ * long, and two inputs, plain: the digest of the whole's key, which has the options in it, and the
+ * kernel's name. The compiler block likewise: "driver" or "ptxas", u32 CUDA version, build text.
  * No time, path, host or user is in an entry: the same inputs give the same bytes, on every machine.
  * What is not understood - another format, unknown flags - is a miss and stays. The space between the
  * blocks and the header size is where a signature would go.
@@ -158,7 +158,8 @@ struct kgi_cache_hit {
 };
 
 /* The best cubin for key: by this driver's own JIT (`own`, as given to kgi_cache_put), else by the
- * newest ptxas whose cubin the host can load. 0, or -ENOENT: a miss, whatever the cause. What is
+ * newest ptxas whose cubin the host can load; of one that has served this process before, without a look
+ * whether there is a newer one's. 0, or -ENOENT: a miss, whatever the cause. What is
  * damaged in the user tier is removed. Any thread; keeps errno, no descriptor and no lock. */
 int kgi_cache_get(const struct kgi_cache *cache, const struct kgi_cache_key *key,
                   const struct kgi_host *host, const struct kgi_compiler *own,

@@ -14,6 +14,7 @@ struct kgi_candidate {
     int tier;               /* 0 = the user's, i = shared[i - 1] */
     bool own, hides;        /* of this driver; a failure, which hides its like in other tiers */
     bool asked;             /* for its name, before there was a list */
+    enum kgi_entry_state state; /* once it was looked at */
     struct kgi_compiler by; /* as its head says, where that matters for the order */
 };
 

@@ -34,8 +34,9 @@ struct kgi_source {
     struct kgi_jit_settings settings;
     struct kgi_cache_key key;
 };
-/* Judges an image for a host; of a text kgi_image_extent, or its key would depend on what follows the NUL. 0; -ENOENT when the driver would compile nothing of it, -E2BIG when
- * it cannot be cached. *verdict says why. */
+/* Judges an image for a host; of a text kgi_image_extent, or its key would depend on what follows the
+ * NUL. 0; -ENOENT when the driver would compile nothing of it, -E2BIG when it cannot be cached. *verdict
+ * says why. */
 int kgi_source_of(struct kgi_bytes image, const struct kgi_host *host,
                   const struct kgi_jit_settings *settings, struct kgi_source *out,
                   struct kgi_verdict *verdict);

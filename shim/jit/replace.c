@@ -240,7 +240,7 @@ bool kgi_source_copy(const struct kgi_source *s, struct kgi_source *out, size_t 
     if (!image.at)
         return false;
     *out = *s;
-    out->image = image;
+    out->image = (struct kgi_bytes){image.at, image.size - !head}; /* a text's NUL stands behind it */
     out->code.place = head;
     out->code.payload = moved(s->code.payload, from, to);
     out->code.options = moved(s->code.options, from, to);

@@ -151,15 +151,15 @@ bool kgi_given_chosen(struct kgi_given *g)
 bool kgi_given_look(struct kgi_given *g, const void *image, const char *file, const void *caller)
 {
     *g = (struct kgi_given){.bytes = file ? kgi_file_read(file, KGI_INFLATE_MOST) : kgi_image_memory(image)};
-    if (!g->bytes.size)
-        return false;
-    if (file) {
+    if (file && g->bytes.size) {
         g->room = g->bytes.size + 1;
         g->bytes.size = kgi_image_extent(g->bytes); /* the key must not depend on what follows a text's NUL */
     }
-    name_it(g, g->bytes.at, file, caller);
-    if (kgi_given_chosen(g))
-        return true;
+    if (g->bytes.size) {
+        name_it(g, g->bytes.at, file, caller);
+        if (kgi_given_chosen(g))
+            return true;
+    }
     kgi_given_end(g);
     return false;
 }

@@ -81,7 +81,7 @@ void kgi_image_unregister(struct kgi_image *image, uint32_t age);
  * new one. caller: who handed it over. NULL when there is no memory. */
 struct kgi_image *kgi_image_at(const void *data, const void *caller);
 struct kgi_image *kgi_image_file(const char *path);
-/* The same, of which somebody has kgi_image_memory: that is not looked for again. */
+/* As kgi_image_at, where the caller has its kgi_image_memory: that is not looked for again. */
 struct kgi_image *kgi_image_seen(const void *data, struct kgi_bytes bytes, const void *caller);
 /* Fills codes in, once, from the entry headers. */
 void kgi_image_read(struct kgi_image *image);

@@ -248,6 +248,8 @@ static void p14_what_waits_counts_as_used(void **state)
     kgi_cache_free(&hit);
     the_time += 1000;
     assert_false(kgi_cache_touch(&shared_cache, &failed, &driver_580));
+    the_time += 8 * 86400;
+    assert_true(kgi_cache_touch(&shared_cache, &failed, &driver_580));
     snprintf(path, sizeof path, "%s/own%s", scratch, path_of_entry(&failed, &ptxas_13) + strlen(tier_path));
     assert_int_equal(modified(path), 1002000);
 }
@@ -724,18 +726,19 @@ static long counting_lists(long number, long a, long b, long c, long d, long e)
     return real_call(number, a, b, c, d, e);
 }
 
+static const struct kgi_compiler newest = {KGI_BY_PTXAS, 13090, "V13.9.1"};
+
 /* Listing a folder takes longer than all the rest. Who filled the cache is found out once. */
 static void p28_a_hit_lists_nothing(void **state)
 {
-    struct kgi_compiler stranger = {KGI_BY_PTXAS, 12080, "V12.8.93"};
-    struct kgi_cache_key own = key_of(1), first = key_of(2), second = key_of(3), third = key_of(4);
+    struct kgi_cache_key own = key_of(1), first = key_of(2), second = key_of(3), both = key_of(4);
     struct kgi_cache_hit hit;
 
     (void)state;
     assert_int_equal(put_small(&cache, &own), 0);
-    assert_int_equal(kgi_cache_put(&cache, &first, &stranger, 0, small_cubin()), 0);
-    assert_int_equal(kgi_cache_put(&cache, &second, &stranger, 0, small_cubin()), 0);
-    assert_int_equal(kgi_cache_put(&cache, &third, &ptxas_12, 0, small_cubin()), 0);
+    assert_int_equal(kgi_cache_put(&cache, &first, &newest, 0, small_cubin()), 0);
+    assert_int_equal(kgi_cache_put(&cache, &second, &newest, 0, small_cubin()), 0);
+    assert_int_equal(kgi_cache_put(&cache, &both, &ptxas_12, 0, small_cubin()), 0);
     use_as_shared(tier_path);
     kgi_cache_sys.call = counting_lists;
     lists = 0;
@@ -748,14 +751,21 @@ static void p28_a_hit_lists_nothing(void **state)
     assert_true(kgi_cache_touch(&shared_cache, &first, &driver_580));
     assert_true(hits(&shared_cache, &own));
     assert_int_equal(lists, 0);
-    assert_true(hits(&shared_cache, &third)); /* by somebody else */
+    /* An older one's is found in a list, and asked for by its name no more than before. */
+    assert_true(hits(&shared_cache, &both));
     assert_int_not_equal(lists, 0);
-    /* What is asked for by its name is refused, hidden and damaged like what was listed. */
-    assert_int_equal(kgi_cache_get(&shared_cache, &third, &hopper, &driver_580, &hit), 0);
-    assert_int_equal(kgi_cache_refuse(&shared_cache, &third, &hit, "209"), 0);
+    assert_int_equal(kgi_cache_put(&cache, &both, &newest, 0, small_cubin()), 0);
+    lists = 0;
+    assert_int_equal(kgi_cache_get(&shared_cache, &both, &hopper, &driver_580, &hit), 0);
+    assert_string_equal(hit.by.build, newest.build);
     kgi_cache_free(&hit);
-    assert_int_equal(why(&shared_cache, &third, &hopper, &driver_580), KGI_ENTRY_FAILURE);
-    assert_false(kgi_cache_touch(&shared_cache, &third, &driver_580));
+    assert_int_equal(lists, 0);
+    /* What is asked for by its name is refused and hidden like what was listed. */
+    assert_int_equal(kgi_cache_get(&shared_cache, &second, &hopper, &driver_580, &hit), 0);
+    assert_int_equal(kgi_cache_refuse(&shared_cache, &second, &hit, "209"), 0);
+    kgi_cache_free(&hit);
+    assert_int_equal(why(&shared_cache, &second, &hopper, &driver_580), KGI_ENTRY_FAILURE);
+    assert_false(kgi_cache_touch(&shared_cache, &second, &driver_580));
 }
 
 static void p28_what_is_damaged_counts_once(void **state)
@@ -764,9 +774,9 @@ static void p28_what_is_damaged_counts_once(void **state)
     uint64_t before;
 
     (void)state;
-    assert_int_equal(kgi_cache_put(&cache, &good, &ptxas_12, 0, small_cubin()), 0);
-    assert_int_equal(kgi_cache_put(&cache, &bad, &ptxas_12, 0, small_cubin()), 0);
-    shell("printf xyz | dd of=%s bs=1 seek=600 conv=notrunc 2>/dev/null", path_of_entry(&bad, &ptxas_12));
+    assert_int_equal(kgi_cache_put(&cache, &good, &newest, 0, small_cubin()), 0);
+    assert_int_equal(kgi_cache_put(&cache, &bad, &newest, 0, small_cubin()), 0);
+    shell("printf xyz | dd of=%s bs=1 seek=600 conv=notrunc 2>/dev/null", path_of_entry(&bad, &newest));
     use_as_shared(tier_path);
     assert_true(hits(&shared_cache, &good)); /* from now on that name is asked for */
     before = counted().damaged;
