@@ -539,7 +539,7 @@ def bench():
         # Cold under LAZY takes 25 ms in one process and 35 in the next.
         one = ways([parts, "1"], [code, "1"], mode, 36 if mode == "LAZY" else 6, 5, "100 images, one used", what)
         bar(f"bench/parts-one/{mode}/cold", one["c"], one["a"] * 1.05, "the driver + 5 %")
-        every = ways([parts, "100"], [code, "100"], mode, 4, 11, "100 images, all used", what, [merged, "100"])
+        every = ways([parts, "100"], [code, "100"], mode, 10, 11, "100 images, all used", what, [merged, "100"])
         bar(f"bench/parts-all/{mode}/cold", every["c"], every["a"] * 1.05, "the driver + 5 %")
         bar(f"bench/parts-all/{mode}/warm", every["d"], every["b"] / 3, "a third of the driver's warm")
 
