@@ -215,6 +215,8 @@ static inline bool kgi_object_same(const struct kgi_object *a, const struct kgi_
 }
 /* The offset in the object's file of an address in it; false outside its file-backed segments. */
 bool kgi_object_offset(const struct kgi_object *object, const void *address, uint64_t *offset);
+/* Whether what lies there stays what it is: the program cannot write to it. */
+bool kgi_object_constant(const struct kgi_object *object, const void *address);
 /* The file behind the object, links resolved: object->name, or /proc/self/exe's target. */
 bool kgi_object_path(const struct kgi_object *object, char *out, size_t size);
 

@@ -287,6 +287,16 @@ static int named_callback(const struct kgi_object *o, void *data)
     return 1;
 }
 
+bool kgi_object_constant(const struct kgi_object *object, const void *address)
+{
+    const ElfW(Phdr) *p = object->segments;
+
+    for (size_t i = 0; i < object->segment_count; i++)
+        if (p[i].p_type == PT_LOAD && (uintptr_t)address - (object->base + p[i].p_vaddr) < p[i].p_memsz)
+            return !(p[i].p_flags & PF_W);
+    return false;
+}
+
 bool kgi_object_named(const char *prefix, struct kgi_object *out)
 {
     struct named_state state = {prefix, out};

@@ -141,7 +141,7 @@ struct kgi_image *kgi_image_registered(const void *wrapper_address)
     if (image) {
         image->data = data;
         image->linked = wrapper.version >= 2 ? wrapper.linked : NULL;
-        image->lasting = true;
+        image->lasting = image->of_file = true;
         kgi_map_set(&by_data, (uintptr_t)data, (uintptr_t)image);
     }
     kgi_unlock(&lock);
@@ -154,7 +154,9 @@ struct kgi_image *kgi_image_at(const void *address, const void *caller)
     const void *data = follow_wrapper(address, &wrapper);
     struct kgi_image *image;
     struct kgi_object object;
+    uint64_t offset;
     uint32_t age;
+    bool of_file;
 
     if (!data)
         return NULL;
@@ -164,12 +166,14 @@ struct kgi_image *kgi_image_at(const void *address, const void *caller)
         return image;
     if (image)
         kgi_image_unregister(image, age);
-    if (kgi_object_at(data, &object))
+    of_file = kgi_object_at(data, &object) && kgi_object_offset(&object, data, &offset);
+    if (of_file && kgi_object_constant(&object, data))
         return kgi_image_registered(address);
     kgi_lock(&lock);
     image = new_image();
     if (image) {
         image->data = data;
+        image->of_file = of_file;
         image->caller = caller;
     }
     kgi_unlock(&lock);
@@ -563,7 +567,7 @@ void kgi_image_locate(struct kgi_image *image)
 
     if (atomic_load_explicit(&image->located, memory_order_acquire))
         return;
-    if (image->lasting && kgi_object_at(image->data, &object)) {
+    if (image->of_file && kgi_object_at(image->data, &object)) {
         if (kgi_object_path(&object, path, sizeof path))
             library = kgi_name(path);
         kgi_object_offset(&object, image->data, &place);

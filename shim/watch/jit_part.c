@@ -122,12 +122,13 @@ static struct kgi_compiler own_compiler(const struct kgi_host *host)
 static void name_it(struct kgi_given *g, const void *data, const char *file, const void *caller)
 {
     struct kgi_object object;
+    uint64_t offset;
     char path[512];
 
     if (file) {
         g->whose.library = kgi_name(file);
-    } else if (kgi_object_at(data, &object)) {
-        g->lasting = true;
+    } else if (kgi_object_at(data, &object) && kgi_object_offset(&object, data, &offset)) {
+        g->lasting = kgi_object_constant(&object, data);
         if (kgi_object_path(&object, path, sizeof path))
             g->whose.library = kgi_name(path);
     } else if (caller && kgi_object_at(caller, &object) &&

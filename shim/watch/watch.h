@@ -53,7 +53,8 @@ struct kgi_image {
     uint64_t mark;        /* hash of the first bytes: whether an image in memory is still there */
     uint64_t broken;      /* where reading stopped, when unreadable */
     uint32_t age;         /* changes when the record is used for another image */
-    bool lasting;         /* lies in a loaded object: data can be read again */
+    bool of_file;         /* its bytes are those of a loaded object's file, */
+    bool lasting;         /* where the program cannot write to them: data can be read again */
     bool unreadable;
     _Atomic bool read, inspected, located, announced;
     struct kgi_image *next; /* free list */
