@@ -56,7 +56,7 @@ struct kgi_jitted {
     bool hollow;             /* an image without kernels, whose module the program may have */
     _Atomic bool refused_stand; /* unless the driver does not take that */
     size_t copied;             /* bytes of memory, where original is a copy; */
-    struct kgi_bytes original; /* else it lies in a loaded object */
+    struct kgi_bytes original; /* else the program keeps it */
     struct kgi_bytes given;    /* a fatbin made for GPUs that differ; else empty */
     struct kgi_jit_settings settings;
     const char *library;
@@ -348,7 +348,7 @@ bool kgi_jit_library(struct kgi_jitted **out, struct kgi_image **met, CUlibrary 
         kgi_given_look(&g, image, file, caller)) {
         if (!file)
             seen = g.bytes;
-        g.lasting |= preserved;
+        g.lasting = preserved;
         j = new_record(&g, &settings);
         kgi_given_end(&g);
     }

@@ -128,7 +128,6 @@ static void name_it(struct kgi_given *g, const void *data, const char *file, con
     if (file) {
         g->whose.library = kgi_name(file);
     } else if (kgi_object_at(data, &object) && kgi_object_offset(&object, data, &offset)) {
-        g->lasting = kgi_object_constant(&object, data);
         if (kgi_object_path(&object, path, sizeof path))
             g->whose.library = kgi_name(path);
     } else if (caller && kgi_object_at(caller, &object) &&
