@@ -56,20 +56,25 @@ struct at_state {
     struct kgi_object *out;
 };
 
+/* Objects may lie in the holes of others: only the segments count. */
+static const ElfW(Phdr) *segment_at(const struct kgi_object *o, uintptr_t address)
+{
+    const ElfW(Phdr) *p = o->segments;
+
+    for (size_t i = 0; i < o->segment_count; i++)
+        if (p[i].p_type == PT_LOAD && address - (o->base + p[i].p_vaddr) < p[i].p_memsz)
+            return &p[i];
+    return NULL;
+}
+
 static int at_callback(const struct kgi_object *o, void *data)
 {
     struct at_state *state = data;
-    const ElfW(Phdr) *p = o->segments;
 
-    if (state->address < o->low || state->address >= o->high)
+    if (state->address < o->low || state->address >= o->high || !segment_at(o, state->address))
         return 0;
-    /* Objects may lie in the holes of others: only the segments count. */
-    for (size_t i = 0; i < o->segment_count; i++)
-        if (p[i].p_type == PT_LOAD && state->address - (o->base + p[i].p_vaddr) < p[i].p_memsz) {
-            *state->out = *o;
-            return 1;
-        }
-    return 0;
+    *state->out = *o;
+    return 1;
 }
 
 bool kgi_object_at(const void *address, struct kgi_object *out)
@@ -89,17 +94,13 @@ bool kgi_object_is_self(const struct kgi_object *object)
 
 bool kgi_object_offset(const struct kgi_object *object, const void *address, uint64_t *offset)
 {
-    const ElfW(Phdr) *p = object->segments;
+    const ElfW(Phdr) *p = segment_at(object, (uintptr_t)address);
+    uintptr_t into = p ? (uintptr_t)address - (object->base + p->p_vaddr) : 0;
 
-    for (size_t i = 0; i < object->segment_count; i++) {
-        uintptr_t into = (uintptr_t)address - (object->base + p[i].p_vaddr);
-
-        if (p[i].p_type == PT_LOAD && into < p[i].p_filesz) {
-            *offset = p[i].p_offset + into;
-            return true;
-        }
-    }
-    return false;
+    if (!p || into >= p->p_filesz)
+        return false;
+    *offset = p->p_offset + into;
+    return true;
 }
 
 /* ---- the dynamic section -------------------------------------------------------------------------- */
@@ -289,12 +290,9 @@ static int named_callback(const struct kgi_object *o, void *data)
 
 bool kgi_object_constant(const struct kgi_object *object, const void *address)
 {
-    const ElfW(Phdr) *p = object->segments;
+    const ElfW(Phdr) *p = segment_at(object, (uintptr_t)address);
 
-    for (size_t i = 0; i < object->segment_count; i++)
-        if (p[i].p_type == PT_LOAD && (uintptr_t)address - (object->base + p[i].p_vaddr) < p[i].p_memsz)
-            return !(p[i].p_flags & PF_W);
-    return false;
+    return p && !(p->p_flags & PF_W);
 }
 
 bool kgi_object_named(const char *prefix, struct kgi_object *out)

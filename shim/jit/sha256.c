@@ -249,7 +249,7 @@ static void one_by_one(uint32_t states[8][LANES], const uint8_t *at, size_t rows
         memcpy(words, at, sizeof words);
         for (int lane = 0; lane < LANES; lane++) {
             for (int i = 0; i < 16; i++)
-                block[i] = htobe32(le32toh(words[LANES * i + lane]));
+                block[i] = htobe32(words[LANES * i + lane]);
             if (has_instructions())
                 transform(state[lane], (const uint8_t *)block, 1);
             else
@@ -321,8 +321,6 @@ void kgi_sha256_long(SHA2_CTX *context, const void *bytes, size_t size)
     for (int i = 0; i < 8 * LANES; i++)
         states[i / LANES][i % LANES] = initial[i / LANES];
     (has_lanes() ? together : one_by_one)(states, bytes, rows);
-    for (int i = 0; i < 8 * LANES; i++)
-        states[i / LANES][i % LANES] = htole32(states[i / LANES][i % LANES]);
     kgi_sha256_update(context, states, sizeof states);
     kgi_sha256_update(context, (const uint8_t *)bytes + rows * ROW, size - rows * ROW);
 }

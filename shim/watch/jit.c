@@ -131,15 +131,16 @@ static void free_record(struct kgi_jitted *j)
     kgi_pages_put(j, record_size(j->part_room));
 }
 
-/* What the driver may be given later must outlive the call. A file's bytes are taken over. */
-static bool keep_original(struct kgi_jitted *j, struct kgi_given *g)
+/* What the driver may be given later must outlive the call, unless the program promised that it does: no loaded
+ * object, which may be closed, and no memory that may be written to. A file's bytes are taken over. */
+static bool keep_original(struct kgi_jitted *j, struct kgi_given *g, bool preserved)
 {
     uint8_t *copy;
 
     j->original = g->bytes;
     j->copied = g->room;
     g->room = 0;
-    if (g->lasting || j->copied)
+    if (preserved || j->copied)
         return true;
     copy = kgi_pages_get_huge(g->bytes.size + 1, &j->copied); /* a text ends in a NUL */
     if (copy)
@@ -147,7 +148,7 @@ static bool keep_original(struct kgi_jitted *j, struct kgi_given *g)
     return copy != NULL;
 }
 
-static struct kgi_jitted *new_record(struct kgi_given *g,
+static struct kgi_jitted *new_record(struct kgi_given *g, bool preserved,
                                      const struct kgi_jit_settings *settings)
 {
     struct kgi_host host;
@@ -164,7 +165,7 @@ static struct kgi_jitted *new_record(struct kgi_given *g,
     j->settings = *settings;
     j->library = g->whose.library;
     j->built_by = g->whose.built_by;
-    if (keep_original(j, g))
+    if (keep_original(j, g, preserved))
         return j;
     kgi_pages_put(j, record_size(kinds));
     return NULL;
@@ -348,8 +349,7 @@ bool kgi_jit_library(struct kgi_jitted **out, struct kgi_image **met, CUlibrary 
         kgi_given_look(&g, image, file, caller)) {
         if (!file)
             seen = g.bytes;
-        g.lasting = preserved;
-        j = new_record(&g, &settings);
+        j = new_record(&g, preserved, &settings);
         kgi_given_end(&g);
     }
     if (!j) {

@@ -77,7 +77,6 @@ struct kgi_given {
     struct kgi_bytes bytes;
     struct kgi_whose whose;
     size_t room; /* bytes of memory that are ours, of a file that was read for this; else 0 */
-    bool lasting; /* stays where it is: the program promised that; no object does, which may be closed */
     bool forced;
 };
 

@@ -116,12 +116,12 @@ static void keys(void **state)
     assert_memory_not_equal(first[0].key.digest, limited.key.digest, 32);
 }
 
-/* One entry by itself is the same source: what kguard warm keys by, and what the linker is given. */
 static struct kgi_bytes extent(struct kgi_bytes image)
 {
     return (struct kgi_bytes){image.at, kgi_image_extent(image)};
 }
 
+/* One entry by itself is the same source: what kguard warm keys by, and what the linker is given. */
 static void alone(void **state)
 {
     struct kgi_jit_settings none = {.count = 0};
