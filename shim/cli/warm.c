@@ -7,8 +7,8 @@
  * user, and no counters are kept beside them. So a layer made of it is the same whenever it is
  * made.
  *
- * Of large PTX every kernel that is on its own is compiled by itself too, and a mark says that it was: a process
- * that wants few of them is spared the rest (watch/jit_kernel.c).
+ * Of large PTX every kernel that is on its own, and a quarter of it at most, is compiled by itself too, and a mark
+ * says that it was: a process that wants few of them is spared the rest (watch/jit_kernel.c).
  */
 #include <errno.h>
 #include <pthread.h>
@@ -712,9 +712,9 @@ const struct kgi_command kgi_warm_command = {
     "[OPTION...] PATH...",
     "Compiles the PTX of files for GPUs that are not here, into the cache.\n"
     "Every PTX that a driver would compile on the targets is compiled with ptxas, on all cores; a\n"
-    "process with KGUARD_JIT=auto finds it there. Of large PTX each kernel that stands on its own is\n"
-    "compiled by itself as well, so that a process need not load the rest. The same files give the\n"
-    "same cache, byte for byte.",
+    "process with KGUARD_JIT=auto finds it there. Of large PTX each kernel that stands on its own, and\n"
+    "is a quarter of it at most, is compiled by itself as well, so that a process need not load the\n"
+    "rest. The same files give the same cache, byte for byte.",
     run,
     flags,
     KGI_COUNT(flags),
