@@ -13,8 +13,8 @@
  * pieces: a program that goes on to use everything has then waited a quarter longer at most, once.
  *
  * Of a module that a program loads, all is compiled first (jit.c), and kernels besides, of a sixteenth; kguard
- * warm compiles all of everything, and every kernel of a quarter at most. Then too a program that uses much gets the whole, once a
- * quarter has come in pieces: from the cache they take a tenth of a millisecond each.
+ * warm compiles all of everything, and every kernel of a quarter at most. Then too a program that uses much gets
+ * the whole, once a quarter has come in pieces: from the cache they take a tenth of a millisecond each.
  */
 #include "jit.h"
 
