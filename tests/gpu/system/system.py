@@ -22,6 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
 BUILT = os.path.join(ROOT, "build-gpu", "system")
 SHIM = os.path.join(ROOT, os.environ.get("KGUARD_SO", "build/libkguard.so"))
+KGUARD = os.path.join(ROOT, "build", "kguard")
 OUT = os.environ["OUT"]
 WORK = tempfile.mkdtemp(prefix="kguard-system.")
 START = time.monotonic()
@@ -75,9 +76,9 @@ class Run:
                     self.failures.append(f"{event.get('code')} {event.get('kernel')} {event.get('api')}")
 
 
-def both(name, argv, seconds, cwd=None, at_once=2):
+def both(name, argv, seconds, cwd=None, at_once=2, env=None):
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(lambda preload: Run(name, argv, preload, left(seconds), cwd=cwd), ("", SHIM)))
+        return list(pool.map(lambda preload: Run(name, argv, preload, left(seconds), env, cwd), ("", SHIM)))
 
 
 def guarded(name, body, *arguments):
@@ -202,17 +203,17 @@ def cupy_outcomes(run):
     return {test: outcome.lower() for outcome, test in found}
 
 
-def cupy(name, parts, seconds):
+def cupy(name, parts, seconds, workers=3, env=None):
     source = os.path.join(BUILT, "cupy")
     copies = os.path.join(WORK, "cupy-tests")
     shutil.copytree(source, copies, dirs_exist_ok=True)
 
     def argv(tests):
-        return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", copies, "-v", "-n", "3",
-                "-m", "not slow and not multi_gpu", "--timeout", "60", "--basetemp", "@/pytest", *tests]
+        return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", copies, "-v", "-n",
+                str(workers), "-m", "not slow and not multi_gpu", "--timeout", "60", "--basetemp", "@/pytest", *tests]
 
     def run(tests, seconds):
-        return both(name, argv(tests), seconds, cwd=copies)
+        return both(name, argv(tests), seconds, cwd=copies, env=env)
 
     runs = run(parts, seconds)
     if not all(map(cupy_outcomes, runs)):
@@ -223,6 +224,26 @@ def cupy(name, parts, seconds):
     limit += f"; {len(runs[1].failures)} reports, of tests that load what cannot run" if runs[1].failures else ""
     compare(name, [cupy_outcomes(r) for r in runs], limit,
             lambda tests: [cupy_outcomes(r) for r in run(tests, 30)])
+
+
+def cupy_by_jit(name, parts, seconds):
+    """CuPy told to compile to PTX, each kernel a text for cuModuleLoadData: what KGUARD_JIT compiles and keeps, and
+    in the second round finds."""
+    cache = os.path.join(WORK, "jit")
+
+    def asked():
+        said = subprocess.run([KGUARD, "cache", "stats", "--format", "json", "--cache", cache], text=True,
+                              stdout=subprocess.PIPE).stdout
+        return collections.Counter({k: v for k, v in json.loads(said).items() if isinstance(v, int)})
+
+    for round_ in ("compiled", "found"):
+        before = asked() if os.path.isdir(cache) else collections.Counter()
+        cupy(f"{name}, {round_}", parts, seconds, 5,
+             {"CUPY_COMPILE_WITH_PTX": "1", "KGUARD_JIT": "auto", "KGUARD_CACHE_DIR": cache})
+        count = asked() - before
+        right = count["stores"] > 50 if round_ == "compiled" else count["hits"] > 50
+        tell("ok" if right else "FAIL", f"{name}, {round_}: the cache",
+             f"{count['stores']} stored, {count['hits']} hits, {count['failures']} failed, {count['refused']} refused")
 
 
 NUMBA = """cudadrv.test_cuda_driver cudapy.test_array cudapy.test_atomics cudapy.test_matmul cudapy.test_stream_api
@@ -318,6 +339,10 @@ def main():
         ("cupy's tests of cuda", cupy, [f"cupy_tests/cuda_tests/test_{x}.py" for x in (
             "graph", "stream", "driver", "runtime", "nvrtc", "nccl", "device", "compiler_cache", "texture",
             "memory", "pinned_memory", "cufft", "cublas", "profile", "curand", "memory_hook")], 70),
+        ("cupy's kernels as PTX", cupy_by_jit, [f"cupy_tests/core_tests/{x}" for x in (
+            "test_raw.py", "test_userkernel.py", "test_elementwise.py", "test_reduction.py", "test_scan.py",
+            "test_cub_reduction.py", "fusion_tests")] + [f"cupy_tests/cuda_tests/test_{x}.py" for x in (
+                "texture", "graph", "stream", "compiler_cache")], 60),
         ("graphs", program, [built("graphs")]),
         ("streams", program, [built("streams")]),
         ("streams, per-thread default", program, [built("streams-per-thread")]),
