@@ -267,6 +267,7 @@ struct job {
      * status. */
     int in, out, said, ended;
     int timeout_ms;
+    struct kgi_bytes strange; /* of the stored options, the word that is not for ptxas */
     char text[1024]; /* the words' memory */
     size_t used;
 };
@@ -325,7 +326,8 @@ static bool add_number(struct job *j, const char *before, unsigned n)
 }
 
 /* Options come out of a library, as its build gave them to ptxas (-Xptxas; xformers': "-v -O2
- * -allow-expensive-optimizations=true"): those of ptxas --help that name no file. */
+ * -allow-expensive-optimizations=true"): those of ptxas --help that name no file, and one that it does not list,
+ * which cuSOLVER and cuSPARSE of CUDA 12.4 to 13.0 have. */
 static bool is_harmless(const char *word, size_t length)
 {
     bool number = true; /* of an option before it */
@@ -343,6 +345,17 @@ static bool is_harmless(const char *word, size_t length)
         "-flcm", "--force-load-cache",
         "-fscm", "--force-store-cache",
         "-regUsageLevel", "--register-usage-level",
+        "-uumn", "--uumn",
+        "-func-maxrregcount", "--device-function-maxrregcount",
+        "-maxntid", "--maxntid",
+        "-minnctapersm", "--minnctapersm",
+        "-override-directive-values", "--override-directive-values",
+        "-Ofc", "--Ofast-compile",
+        "-split-compile", "--split-compile",
+        "-sp-bounds-check", "--sp-bounds-check",
+        "-device-stack-protector", "--device-stack-protector",
+        "-make-errors-visible-at-exit", "--make-errors-visible-at-exit",
+        "-legacy-bar-warp-wide-behavior", "--legacy-bar-warp-wide-behavior",
         "-opt-fp-atomics", "--optimize-float-atomics",
         "-disable-optimizer-consts", "--disable-optimizer-constants",
         "-v", "--verbose",
@@ -351,7 +364,11 @@ static bool is_harmless(const char *word, size_t length)
         "-warn-lmem-usage", "--warn-on-local-memory-usage",
         "-warn-spills", "--warn-on-spills",
         "-suppress-stack-size-warning", "--suppress-stack-size-warning",
-        "true", "false", "ca", "cg", "cs", "cv", /* values, where they are words of their own */
+        "-suppress-double-demote-warning", "--suppress-double-demote-warning",
+        "-suppress-async-bulk-multicast-advisory-warning", "--suppress-async-bulk-multicast-advisory-warning",
+        "-suppress-sparse-mma-advisory-info", "--suppress-sparse-mma-advisory-info",
+        /* values, where they are words of their own */
+        "true", "false", "ca", "cg", "cs", "cv", "min", "mid", "max",
     };
     size_t name = length;
 
@@ -379,7 +396,9 @@ static bool add_stored(struct job *j, struct kgi_bytes options)
             at++;
         while (at + length < end && at[length] && at[length] != ' ')
             length++;
-        if (length && !(is_harmless(at, length) && add_word(j, at, length)))
+        if (length && !is_harmless(at, length))
+            j->strange = (struct kgi_bytes){(const uint8_t *)at, length};
+        if (length && (j->strange.at || !add_word(j, at, length)))
             return false;
         at += length;
     }
@@ -581,7 +600,9 @@ void kgi_compile_by_ptxas(const char *ptxas, const struct kgi_source *s, int tim
     if (!open_job(&j, timeout_ms) || !text.at || !write_all(j.in, text)) {
         snprintf(out->log, sizeof out->log, "it was not asked: no memory or descriptors");
     } else if (!add_words(&j, ptxas, s)) {
-        snprintf(out->log, sizeof out->log, "it was not asked: options that only the driver knows");
+        snprintf(out->log, sizeof out->log, "it was not asked: options that only the driver knows%s%.*s",
+                 j.strange.size ? ": " : "",
+                 (int)(j.strange.size < 200 ? j.strange.size : 200), (const char *)j.strange.at);
     } else {
         status = run(&j);
         if (status == 0)

@@ -7,9 +7,11 @@ PATH="${CUDA_HOME:-/usr/local/cuda}/bin:$PATH"
 nvcc -fatbin -gencode arch=compute_80,code=compute_80 -o voxelize.compute_80.fatbin ../../../examples/voxelize.cu
 nvcc -fatbin -gencode arch=compute_80,code=compute_80 -gencode arch=compute_120,code=sm_120 \
     -o voxelize.both.fatbin ../../../examples/voxelize.cu
-# With options for ptxas stored beside it: those of xformers' wheels, and one that names a file.
+# With options for ptxas stored beside it: those of xformers' wheels, of cuSOLVER, and one that names a file.
 nvcc -fatbin -gencode arch=compute_80,code=compute_80 -Xptxas "-v -O2 -allow-expensive-optimizations=true" \
     -o voxelize.options.fatbin ../../../examples/voxelize.cu
+nvcc -fatbin -gencode arch=compute_80,code=compute_80 -Xptxas "-uumn --register-usage-level=3" \
+    -o voxelize.solver.fatbin ../../../examples/voxelize.cu
 nvcc -fatbin -gencode arch=compute_80,code=compute_80 -Xptxas -optf=/tmp/options \
     -o voxelize.file.fatbin ../../../examples/voxelize.cu
 nvcc -ptx -arch=compute_80 -o voxelize.compute_80.ptx ../../../examples/voxelize.cu
