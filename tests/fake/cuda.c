@@ -1,6 +1,7 @@
 /* The simulated driver: its functions. What they answer is in trace.c, what they see in image.c;
  * what can be set from outside, in README.md. Kernels run as nothing at all. */
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,19 +23,23 @@ struct CUmod_st {
     struct CUlib_st *library; /* of which it is the module in that context */
     struct CUctx_st *context;
     struct CUmod_st *next;
+    uint64_t variable; /* its first one */
 };
 struct CUlib_st {
     struct image *image;
     struct CUlib_st *next; /* among those that are gone */
+    const void *kept;      /* by the program, until it is unloaded */
 };
 /* Behind a CUfunction and behind a CUkernel, since a program may pass one for the other. */
 struct handle {
     uint32_t magic;
     CUresult launch, launch_ex; /* looked up once: a launch costs next to nothing */
+#define MARKS ((CUresult)-1)    /* it runs and is seen to */
     bool kernel;
     struct image *image;
     struct CUlib_st *library;
     struct CUmod_st *module;
+    uint64_t mark;
     char name[256];
 };
 #define HANDLE 0x6B67666Bu
@@ -100,6 +105,7 @@ __attribute__((constructor)) static void read_environment(void)
     machine.logs = strcmp(setting("KGFAKE_LOGS", "1"), "0") != 0;
     machine.tell_traces = is_set("KGFAKE_TRACES");
     machine.fresh = is_set("KGFAKE_FRESH");
+    machine.marks = is_set("KGFAKE_MARKS");
     if (*setting("KGFAKE_CALLS", ""))
         calls = open(getenv("KGFAKE_CALLS"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     const char *at = setting("KGFAKE_FAIL", "");
@@ -129,6 +135,11 @@ static bool scripted(const char *name, CUresult *result)
     return false;
 }
 
+static inline void put_back(const int *errno_before)
+{
+    errno = *errno_before;
+}
+
 /* The first statement of every function. */
 #define ENTER(name)                                                                                \
     do {                                                                                           \
@@ -136,7 +147,9 @@ static bool scripted(const char *name, CUresult *result)
         if (UNLIKELY(watching) && scripted(#name, &scripted_result))                               \
             return scripted_result;                                                                \
     } while (0)
+/* errno stays as it was: then whoever calls on a program's behalf is seen to change it. */
 #define ENTER_STARTED(name)                                                                        \
+    int errno_before __attribute__((cleanup(put_back), unused)) = errno;                           \
     ENTER(name);                                                                                   \
     if (UNLIKELY(!initialised))                                                                    \
     return from("uninitialised/-/lazy/cuModuleLoadData")
@@ -462,8 +475,8 @@ COPY_ON_STREAM(cuMemcpyDtoHAsync_v2_ptsz, void *, CUdeviceptr)
 /* What is let go of, the next one gets at once, the last first: unless KGFAKE_FRESH. */
 static struct CUmod_st *gone_modules;
 static struct CUlib_st *gone_libraries;
-/* The modules of libraries, one for each context in which it was asked for. */
-static struct CUmod_st *library_modules;
+/* The modules that are there: of libraries one for each context in which it was asked for. */
+static struct CUmod_st *all_modules;
 static bool busy; /* with any of these */
 
 static void begin(void)
@@ -499,33 +512,35 @@ static CUmodule new_module(struct image *image)
     struct CUmod_st *m;
     begin();
     TAKE(m, gone_modules);
+    *m = (struct CUmod_st){.image = image, .context = current, .next = all_modules};
+    all_modules = m;
     end();
-    *m = (struct CUmod_st){.image = image};
     return m;
 }
 
 static CUmodule module_of(CUlibrary library)
 {
     begin();
-    struct CUmod_st *m = library_modules;
+    struct CUmod_st *m = all_modules;
     while (m && !(m->library == library && m->context == current))
         m = m->next;
     if (!m) {
         TAKE(m, gone_modules);
-        *m = (struct CUmod_st){library->image, library, current, library_modules};
-        library_modules = m;
+        *m = (struct CUmod_st){library->image, library, current, all_modules, 0};
+        all_modules = m;
     }
     end();
     return m;
 }
 
-/* The modules of a library, or of a context, go with it. */
-static void drop_modules(const struct CUlib_st *library, const struct CUctx_st *context)
+/* One, or those of a library, or of a context, which go with it. */
+static void drop_modules(const struct CUmod_st *module, const struct CUlib_st *library,
+                         const struct CUctx_st *context)
 {
     begin();
-    for (struct CUmod_st **at = &library_modules; *at;) {
+    for (struct CUmod_st **at = &all_modules; *at;) {
         struct CUmod_st *m = *at;
-        if (library ? m->library != library : m->context != context) {
+        if (module ? m != module : library ? m->library != library : m->context != context) {
             at = &m->next;
             continue;
         }
@@ -538,7 +553,7 @@ static void drop_modules(const struct CUlib_st *library, const struct CUctx_st *
 CUresult cuCtxDestroy_v2(CUcontext context)
 {
     ENTER_STARTED(cuCtxDestroy_v2);
-    drop_modules(NULL, context);
+    drop_modules(NULL, NULL, context);
     context->made = false;
     if (current == context)
         current = NULL;
@@ -551,7 +566,7 @@ CUresult cuDevicePrimaryCtxReset_v2(CUdevice device)
 {
     ENTER_STARTED(cuDevicePrimaryCtxReset_v2);
     CHECK_DEVICE(device);
-    drop_modules(NULL, &contexts[device]);
+    drop_modules(NULL, NULL, &contexts[device]);
     return CUDA_SUCCESS;
 }
 
@@ -565,6 +580,11 @@ static CUresult new_handle(struct image *image, bool kernel, const char *name, s
     const struct answer *launch = after(h, "cuLaunchKernel"), *ex = after(h, "cuLaunchKernelEx");
     h->launch = launch ? (CUresult)launch->result : CUDA_ERROR_UNKNOWN;
     h->launch_ex = ex ? (CUresult)ex->result : CUDA_ERROR_UNKNOWN;
+    if (machine.marks) {
+        h->mark = mark_of_kernel(image, name);
+        h->launch = h->launch ? h->launch : MARKS;
+        h->launch_ex = h->launch_ex ? h->launch_ex : MARKS;
+    }
     *out = h;
     return CUDA_SUCCESS;
 }
@@ -628,6 +648,7 @@ CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count,
     if (result)
         return result;
     struct image *seen = image_read(image);
+    mark_options(seen, count, options, values);
     if (seen->wrapped || !trace_has("ex", seen, "cuModuleLoadDataEx"))
         return load_module(module, seen, "module", "cuModuleLoadData");
     jit_log(trace_image("ex", seen, "cuModuleLoadDataEx"), count, options, values);
@@ -647,9 +668,7 @@ CUresult cuModuleUnload(CUmodule module)
     ENTER_STARTED(cuModuleUnload);
     if (!module)
         return from("handles/-/lazy/cuModuleUnload");
-    begin();
-    LET_GO(module, gone_modules);
-    end();
+    drop_modules(module, NULL, NULL);
     return CUDA_SUCCESS;
 }
 
@@ -675,6 +694,14 @@ CUresult cuModuleGetGlobal_v2(CUdeviceptr *at, size_t *size, CUmodule module, co
 {
     static char memory[1 << 16];
     ENTER_STARTED(cuModuleGetGlobal_v2);
+    if (machine.marks) {
+        struct image whole = whole_of(module->image);
+        if (!*name || strcmp(name, module->image->variable) != 0)
+            return replay(trace_image("after_module", &whole, "cuModuleGetFunction(nosuch)"));
+        *at = (CUdeviceptr)(uintptr_t)&module->variable;
+        *size = sizeof module->variable;
+        return CUDA_SUCCESS;
+    }
     if (at)
         *at = (CUdeviceptr)(uintptr_t)memory;
     if (size)
@@ -737,6 +764,8 @@ CUresult cuLinkAddData_v2(CUlinkState link, CUjitInputType type, void *data, siz
     jit_log(answer, count, options, values);
     jit_log(answer, link->count, link->options, link->values);
     if (answer && !answer->result) {
+        mark_options(image, count, options, values);
+        mark_options(image, link->count, link->options, link->values);
         link->image = image;
         link->data = memcpy(calloc(1, size + 1), data, size);
         link->size = size;
@@ -790,7 +819,6 @@ static void take_made(CUlinkState link, const char *made)
         close(fd);
         break;
     }
-    usleep((useconds_t)atoi(setting("KGFAKE_LINK_MS", "0")) * 1000);
 }
 
 CUresult cuLinkComplete(CUlinkState link, void **out, size_t *size)
@@ -799,8 +827,13 @@ CUresult cuLinkComplete(CUlinkState link, void **out, size_t *size)
     if (!link->image)
         return CUDA_ERROR_INVALID_VALUE;
     const char *made = setting("KGFAKE_LINKED", "");
-    if (*made && link->image->class == RUNS_BY_JIT)
+    if (machine.marks && link->image->class == RUNS_BY_JIT) {
+        free(link->data);
+        link->data = mark_compile(link->image, &link->size);
+    } else if (*made && link->image->class == RUNS_BY_JIT) {
         take_made(link, made);
+    }
+    usleep((useconds_t)atoi(setting("KGFAKE_LINK_MS", "0")) * 1000);
     /* What fits nothing links to an image without kernels, and that is no failure. */
     static char nothing[] = ".version 6.0\n.target sm_50\n.address_size 64\n";
     bool something = link->image->class == RELOCATABLE || link->image->class == RUNS_BY_JIT;
@@ -840,6 +873,19 @@ static CUresult load_library(CUlibrary *out, struct image *image, const char *ro
     return CUDA_SUCCESS;
 }
 
+/* Of the code that a program promised to keep, the driver may read any byte until the unload. */
+static void read_again(const struct CUlib_st *library)
+{
+    struct image *now = machine.marks && library->kept ? image_read(library->kept) : NULL;
+    if (!now)
+        return;
+    if (!mark_same(now, library->image)) {
+        fprintf(stderr, "fake driver: the code of a library is no more what it was, which it was to stay\n");
+        abort();
+    }
+    image_free(now);
+}
+
 CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *options,
                            void **values, unsigned count, CUlibraryOption *library_options,
                            void **library_values, unsigned library_count)
@@ -848,7 +894,12 @@ CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *o
     if (!code)
         return from("handles/-/lazy/cuLibraryLoadData");
     struct image *image = image_read(code);
-    return load_library(library, image, library_route(image), "cuLibraryLoadData");
+    mark_options(image, count, options, values);
+    CUresult result = load_library(library, image, library_route(image), "cuLibraryLoadData");
+    for (unsigned i = 0; !result && i < library_count; i++)
+        if (library_options[i] == CU_LIBRARY_BINARY_IS_PRESERVED && library_values[i])
+            (*library)->kept = code;
+    return result;
 }
 
 CUresult cuLibraryLoadFromFile(CUlibrary *library, const char *path, CUjit_option *options,
@@ -859,6 +910,7 @@ CUresult cuLibraryLoadFromFile(CUlibrary *library, const char *path, CUjit_optio
     struct image *image = image_read_file(path);
     if (!image)
         return from("handles/-/lazy/cuLibraryLoadFromFile");
+    mark_options(image, count, options, values);
     return load_library(library, image, "library_file", "cuLibraryLoadFromFile");
 }
 
@@ -867,7 +919,8 @@ CUresult cuLibraryUnload(CUlibrary library)
     ENTER_STARTED(cuLibraryUnload);
     if (!library)
         return from("handles/-/lazy/cuLibraryUnload");
-    drop_modules(library, NULL);
+    read_again(library);
+    drop_modules(NULL, library, NULL);
     begin();
     LET_GO(library, gone_libraries);
     end();
@@ -896,6 +949,7 @@ CUresult cuLibraryGetKernel(CUkernel *out, CUlibrary library, const char *name)
     ENTER_STARTED(cuLibraryGetKernel);
     if (!library)
         return from("handles/-/lazy/cuLibraryGetKernel");
+    read_again(library);
     const struct image *image = library->image;
     CUresult result = replay(trace_image(library_route(image), image, "cuLibraryGetKernel"));
     if (result)
@@ -928,6 +982,7 @@ CUresult cuLibraryGetModule(CUmodule *out, CUlibrary library)
     ENTER_STARTED(cuLibraryGetModule);
     if (!library)
         return from("handles/-/lazy/cuLibraryGetModule");
+    read_again(library);
     CUresult result =
         replay(trace_image(library_route(library->image), library->image, "cuLibraryGetModule"));
     if (!result)
@@ -938,6 +993,12 @@ CUresult cuLibraryGetModule(CUmodule *out, CUlibrary library)
 CUresult cuLibraryGetGlobal(CUdeviceptr *at, size_t *size, CUlibrary library, const char *name)
 {
     ENTER_STARTED(cuLibraryGetGlobal);
+    if (machine.marks && library && *name && strcmp(name, library->image->variable) == 0) {
+        read_again(library);
+        *at = (CUdeviceptr)(uintptr_t)&module_of(library)->variable;
+        *size = sizeof module_of(library)->variable;
+        return CUDA_SUCCESS;
+    }
     return on_library(library, "cuLibraryGetGlobal");
 }
 
@@ -1087,13 +1148,27 @@ static __attribute__((noinline, cold)) CUresult odd_launch(CUfunction f, const c
                           : from("handles/-/lazy/cuLaunchKernel(no context)");
 }
 
+/* The first parameter is where: its mark, and what it counted. */
+static __attribute__((noinline, cold)) CUresult marked(struct handle *h, void **parameters)
+{
+    uint64_t *out = parameters ? *(uint64_t **)parameters[0] : NULL;
+    struct CUmod_st *module = h->module ? h->module : module_of(h->library);
+    if (!out)
+        return CUDA_SUCCESS;
+    out[0] = h->mark;
+    out[1] = h->mark & 1 ? __atomic_add_fetch(&module->variable, 1, __ATOMIC_RELAXED) : 0;
+    return CUDA_SUCCESS;
+}
+
 #define LAUNCH(name)                                                                               \
     CUresult name(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,   \
                   unsigned bz, unsigned shared, CUstream stream, void **parameters, void **extra)  \
     {                                                                                              \
         ENTER(name);                                                                               \
         struct handle *h = handle_of(f);                                                           \
-        return UNLIKELY(!h || h->launch) ? odd_launch(f, #name) : CUDA_SUCCESS;                    \
+        if (UNLIKELY(!h || h->launch))                                                             \
+            return h && h->launch == MARKS ? marked(h, parameters) : odd_launch(f, #name);         \
+        return CUDA_SUCCESS;                                                                       \
     }
 LAUNCH(cuLaunchKernel)
 LAUNCH(cuLaunchKernel_ptsz)
@@ -1103,7 +1178,9 @@ LAUNCH(cuLaunchKernel_ptsz)
     {                                                                                              \
         ENTER(name);                                                                               \
         struct handle *h = handle_of(f);                                                           \
-        return UNLIKELY(!h || h->launch_ex) ? odd_launch(f, #name) : CUDA_SUCCESS;                 \
+        if (UNLIKELY(!h || h->launch_ex))                                                          \
+            return h && h->launch_ex == MARKS ? marked(h, parameters) : odd_launch(f, #name);      \
+        return CUDA_SUCCESS;                                                                       \
     }
 LAUNCH_EX(cuLaunchKernelEx)
 LAUNCH_EX(cuLaunchKernelEx_ptsz)

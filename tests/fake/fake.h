@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "kg_cuda.h"
 
 /*
  * CLASS(name, fatbin, alone, text): what an image is to the device, and the recorded image of that
@@ -56,7 +57,7 @@ enum form { FATBIN, ALONE, TEXT };
 struct machine {
     int major, minor, cuda, isa, devices; /* isa: 87 = PTX 8.7 */
     char name[64];
-    bool eager, jit_forbidden, jit_forced, logs, tell_traces, fresh;
+    bool eager, jit_forbidden, jit_forced, logs, tell_traces, fresh, marks;
 };
 extern struct machine machine;
 
@@ -68,11 +69,30 @@ struct image {
     int wrapped; /* version of the wrapper it came in, as the runtime hands it over; 0 = none */
     char (*kernels)[256]; /* names of the chosen code's kernels */
     unsigned kernel_count;
+    uint64_t *marks; /* with KGFAKE_MARKS, what each of them writes; its lowest bit: and it counts, in */
+    char variable[256];  /* that one: the first of the module; empty: none is known */
+    uint64_t options;    /* of the JIT, where they change the code */
 };
 /* Reads the image at p (a wrapper, fatbin, ELF or text), never past mapped memory. */
 struct image *image_read(const void *p);
 struct image *image_read_file(const char *path); /* NULL: no such file */
 bool image_has(const struct image *image, const char *kernel);
+void image_free(struct image *image);
+
+/* ---- mark.c: what kernels do with KGFAKE_MARKS ---- */
+
+/* What a kernel writes: of PTX, made of its text, from its ".entry" on; of the i-th of a cubin. */
+uint64_t mark_of_entry(const struct image *image, const char *entry);
+uint64_t mark_of_cubin(const char *elf, size_t size, unsigned i);
+void mark_variable_of_text(struct image *image, const char *text);
+void mark_variable_of_cubin(struct image *image, const char *elf, size_t size);
+/* What of it is PTX is compiled with these as well. */
+void mark_options(struct image *image, unsigned count, const CUjit_option *options, void *const *values);
+uint64_t mark_of_kernel(const struct image *image, const char *kernel);
+/* Whether both hold the same code. */
+bool mark_same(const struct image *a, const struct image *b);
+/* The cubin that a compiler makes of PTX: its kernels do the same. Memory from malloc. */
+void *mark_compile(const struct image *image, size_t *size);
 
 /* ---- trace.c ---- */
 

@@ -5,7 +5,7 @@ FAKE := $(OBJDIR)/fake
 FAKE_TRACES := tests/recorded/driver-580.tsv
 FAKE_CC = $(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -Wno-unused-parameter -O2 -g -fPIC \
           -Iinclude -I$(FAKE)
-FAKE_DRIVER := tests/fake/cuda.c tests/fake/image.c tests/fake/trace.c
+FAKE_DRIVER := tests/fake/cuda.c tests/fake/image.c tests/fake/mark.c tests/fake/trace.c
 
 .PHONY: fake
 fake: $(FAKE)/libcuda.so.1 $(FAKE)/580/libcuda.so.1 $(FAKE)/535/libcuda.so.1

@@ -61,32 +61,37 @@ static char *peek_text(const char *p)
 
 /* ---- names of kernels ---- */
 
-static void add(struct image *image, const char *name, size_t length)
+static void add(struct image *image, const char *name, size_t length, uint64_t mark)
 {
     for (unsigned i = 0; i < image->kernel_count; i++)
         if (strlen(image->kernels[i]) == length && memcmp(image->kernels[i], name, length) == 0)
             return;
     image->kernels = realloc(image->kernels, (image->kernel_count + 1) * sizeof *image->kernels);
+    image->marks = realloc(image->marks, (image->kernel_count + 1) * sizeof *image->marks);
+    image->marks[image->kernel_count] = mark;
     snprintf(image->kernels[image->kernel_count++], sizeof *image->kernels, "%.*s", (int)length,
              name);
 }
 
 static void kernels_of_text(struct image *image, const char *text)
 {
+    mark_variable_of_text(image, text);
     for (const char *at = text; (at = strstr(at, ".entry"));) {
+        uint64_t mark = mark_of_entry(image, at);
         at += strlen(".entry");
         at += strspn(at, " \t\r\n");
-        add(image, at, strcspn(at, " \t\r\n({"));
+        add(image, at, strcspn(at, " \t\r\n({"), mark);
     }
 }
 
 static void kernels_of_cubin(struct image *image, const char *elf, size_t size)
 {
     static const char prefix[] = ".nv.constant0."; /* every kernel has one, nothing else has */
+    mark_variable_of_cubin(image, elf, size);
     for (const char *at = elf, *end = elf + size;
          (at = memmem(at, (size_t)(end - at), prefix, strlen(prefix)));) {
         at += strlen(prefix);
-        add(image, at, strnlen(at, (size_t)(end - at)));
+        add(image, at, strnlen(at, (size_t)(end - at)), mark_of_cubin(elf, size, image->kernel_count));
     }
 }
 
@@ -407,4 +412,11 @@ bool image_has(const struct image *image, const char *kernel)
         if (strcmp(image->kernels[i], kernel) == 0)
             return true;
     return false;
+}
+
+void image_free(struct image *image)
+{
+    free(image->kernels);
+    free(image->marks);
+    free(image);
 }
