@@ -3,6 +3,7 @@
 #   make fuzz-replay            every corpus file once, with the compiler of the build; part of check
 #   make fuzz FUZZ_TIME=300     clang's libFuzzer with address and undefined sanitizers, seconds each;
 #                               what it finds lies in $(OBJDIR)/fuzz
+#   make fuzz-calls FUZZ_TIME=60 SEED=1    sequences of driver calls, with the library and without
 
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SRC := $(wildcard shim/code/*.c) shim/base/memory.c shim/base/words.c
@@ -46,5 +47,15 @@ fuzz: $(FUZZ:%=$(OBJDIR)/fuzz/fuzz_%)
 	    $(OBJDIR)/fuzz/fuzz_$$t -max_total_time=$(FUZZ_TIME) -timeout=5 -rss_limit_mb=512 \
 	        -print_final_stats=1 -verbosity=0 -dict=tests/fuzz/words.dict -artifact_prefix=$(OBJDIR)/fuzz/ \
 	        $(OBJDIR)/fuzz/found_$$t tests/fuzz/corpus/$$t || exit 1; done
+
+# Sequences of driver calls, each with and without the library: tests/fuzz/calls.py.
+$(OBJDIR)/fuzz/calls: tests/fuzz/calls.c include/kg_cuda.h | fake
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(WARN) -O1 -g -D_GNU_SOURCE -Iinclude $(SAN_FLAGS) -o $@ $< \
+	    -L$(OBJDIR)/fake -l:libcuda.so.1 -lpthread -ldl
+
+.PHONY: fuzz-calls
+fuzz-calls: $(OBJDIR)/libkguard.so $(OBJDIR)/fuzz/calls $(OBJDIR)/scenarios/libimage.so
+	@OBJDIR=$(abspath $(OBJDIR)) SAN=$(SAN) tests/fuzz/calls.py $(FUZZ_TIME) $(SEED)
 
 -include $(FUZZ:%=$(OBJDIR)/tests/fuzz/fuzz_%.d)
