@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -59,36 +58,20 @@ struct image {
     uint16_t number, isa; /* of its PTX: 80 of compute_80, 87 of ISA 8.7 */
 };
 
-static void put(struct image *image, const void *at, size_t size)
-{
-    image->at = realloc(image->at, image->size + size + 1);
-    memcpy(image->at + image->size, at, size);
-    image->size += size;
-    image->at[image->size] = 0;
-}
-
-static __attribute__((format(printf, 2, 3))) void say(struct image *image, const char *format, ...)
-{
-    char line[256];
-    va_list arguments;
-    va_start(arguments, format);
-    put(image, line, (size_t)vsnprintf(line, sizeof line, format, arguments));
-    va_end(arguments);
-}
-
 static const struct names of_many = {
     "kernel_", "_that_is_on_its_own_and_has_a_name_of_so_many_letters_that_few_parameters_will_do", 19};
 static const struct names of_voxelize = {"_Z15voxelize_kernelPfi", "", 1};
 
 static struct image file_image(const char *path)
 {
-    char part[4096];
     struct image image = {.kernels = strstr(path, "many") ? of_many : of_voxelize};
-    FILE *file = fopen(path, "rb");
-    for (size_t size; file && (size = fread(part, 1, sizeof part, file));)
-        put(&image, part, size);
-    if (!file || fclose(file))
+    FILE *file = fopen(path, "rb"), *out = open_memstream(&image.at, &image.size);
+    if (!file)
         exit(2);
+    for (int byte; (byte = getc(file)) != EOF;)
+        putc(byte, out);
+    fclose(file);
+    fclose(out);
     return image;
 }
 
@@ -98,27 +81,29 @@ static struct image file_image(const char *path)
 static struct image text_image(bool large, unsigned variant)
 {
     struct image text = {.kernels = {"kernel_", "", large ? LARGE : 4}, .number = variant ? 80 : 75, .isa = 80};
+    FILE *out = open_memstream(&text.at, &text.size);
     if (!pick(20)) /* too high */
         text.number = 130;
     if (!pick(20)) /* too new */
         text.isa = 99;
-    say(&text, ".version %u.%u\n.target sm_%u\n.address_size 64\n", text.isa / 10, text.isa % 10, text.number);
-    say(&text, "\n.global .align 8 .u64 counter;\n");
-    say(&text, ".func helper()\n{\n\tret;\n}\n\n");
+    fprintf(out, ".version %u.%u\n.target sm_%u\n.address_size 64\n", text.isa / 10, text.isa % 10, text.number);
+    fprintf(out, "\n.global .align 8 .u64 counter;\n");
+    fprintf(out, ".func helper()\n{\n\tret;\n}\n\n");
     for (unsigned i = 0; i < text.kernels.count; i++) {
-        say(&text, ".visible .entry kernel_%u(\n\t.param .u64 kernel_%u_out\n)\n{\n\t.reg .b64 %%rd<4>;\n", i, i);
+        fprintf(out, ".visible .entry kernel_%u(\n\t.param .u64 kernel_%u_out\n)\n{\n\t.reg .b64 %%rd<4>;\n", i, i);
         for (unsigned j = 0; j < (large ? 100 + 17 * i % 90 : 2); j++)
-            say(&text, "\tmov.u64 \t%%rd1, %u;\n", i == variant ? 1000 + i : i);
+            fprintf(out, "\tmov.u64 \t%%rd1, %u;\n", i == variant ? 1000 + i : i);
         if (i % 3 == 0)
-            say(&text, "\tmov.u64 \t%%rd3, counter;\n");
+            fprintf(out, "\tmov.u64 \t%%rd3, counter;\n");
         if (i % 5 == 1)
-            say(&text, "\tcall helper, ();\n");
-        say(&text, "\t%s.u64 \t[%%rd2], %%rd1;\n\tret;\n}\n\n", pick(40) || large ? "st.global" : "mvo");
+            fprintf(out, "\tcall helper, ();\n");
+        fprintf(out, "\t%s.u64 \t[%%rd2], %%rd1;\n\tret;\n}\n\n", pick(40) || large ? "st.global" : "mvo");
     }
+    fclose(out);
     return text;
 }
 
-static void add_entry(struct image *fatbin, uint16_t kind, const struct image *code)
+static void add_entry(FILE *fatbin, uint16_t kind, struct image code)
 {
     struct {
         uint16_t kind, version;
@@ -128,29 +113,30 @@ static void add_entry(struct image *fatbin, uint16_t kind, const struct image *c
         uint16_t minor, major;
         uint32_t number;
         uint64_t name, flags, none, unpacked;
-    } entry = {.kind = kind, .version = 0x101, .head = sizeof entry, .padded = (code->size + 8) / 8 * 8,
-               .minor = code->isa % 10, .major = code->isa / 10, .number = code->number, .flags = 0x11};
-    put(fatbin, &entry, sizeof entry);
-    put(fatbin, code->at, code->size);
-    put(fatbin, "\0\0\0\0\0\0\0", entry.padded - code->size);
-    *(uint64_t *)(void *)(fatbin->at + 8) += sizeof entry + entry.padded;
+    } entry = {.kind = kind, .version = 0x101, .head = sizeof entry, .padded = (code.size + 8) / 8 * 8,
+               .minor = code.isa % 10, .major = code.isa / 10, .number = code.number, .flags = 0x11};
+    fwrite(&entry, sizeof entry, 1, fatbin);
+    fwrite(code.at, code.size, 1, fatbin);
+    fwrite("\0\0\0\0\0\0\0", entry.padded - code.size, 1, fatbin);
+    free(code.at);
 }
 
 static struct image fatbin_image(bool with_text, bool with_cubin)
 {
     static const uint32_t head[] = {0xBA55ED50, 1 | 16 << 16, 0, 0};
-    struct image text = text_image(pick(3), pick(4)), fatbin = {.kernels = text.kernels};
-    put(&fatbin, head, sizeof head);
+    struct image text = text_image(pick(3), pick(4)), fatbin = {.kernels = text.kernels}, cubin;
+    FILE *out = open_memstream(&fatbin.at, &fatbin.size);
+    fwrite(head, sizeof head, 1, out);
     if (with_text)
-        add_entry(&fatbin, 1, &text);
-    free(text.at);
-    if (!with_cubin)
-        return fatbin;
-    struct image cubin = file_image("tests/scenarios/jit/voxelize.sm_120.cubin");
-    cubin.number = 120;
-    add_entry(&fatbin, 2, &cubin);
-    fatbin.kernels = cubin.kernels;
-    free(cubin.at);
+        add_entry(out, 1, text);
+    if (with_cubin) {
+        cubin = file_image("tests/scenarios/jit/voxelize.sm_120.cubin");
+        cubin.number = 120;
+        fatbin.kernels = cubin.kernels;
+        add_entry(out, 2, cubin);
+    }
+    fclose(out);
+    *(uint64_t *)(void *)(fatbin.at + 8) = fatbin.size - sizeof head;
     return fatbin;
 }
 
@@ -711,7 +697,6 @@ static void unload_module(void)
 
 static struct race {
     pthread_barrier_t start;
-    CUcontext context;
     CUlibrary library; /* NULL: each loads what lies there, as a library or a module */
     const char *image;
     bool module;
@@ -719,6 +704,7 @@ static struct race {
 
 struct runner {
     pthread_t thread;
+    CUcontext context;
     uint64_t out[2];
     char name[128], said[128];
 };
@@ -739,7 +725,7 @@ static void *run(void *runner)
     CUmodule module = NULL;
     CUfunction function = NULL;
     int loaded = 0, found = -1, ran = -1, gone = -1;
-    cuCtxSetCurrent(race.context);
+    cuCtxSetCurrent(r->context);
     pthread_barrier_wait(&race.start);
     if (!library)
         loaded = race.module ? (int)cuModuleLoadData(&module, race.image)
@@ -759,13 +745,13 @@ static void race_threads(void)
     const struct library *library = SOME(libraries);
     struct image image = some_image();
     struct placed p = place(&image, HEAP);
-    race.context = current();
     race.library = pick(3) ? library->handle : NULL;
     race.image = p.at;
     race.module = pick(2);
     pthread_barrier_init(&race.start, NULL, n);
     for (unsigned i = 0; i < n; i++) {
         runners[i].out[0] = 0;
+        runners[i].context = pick(8) ? current() : *ANY(contexts);
         strcpy(runners[i].name, i < names ? some_name(race.library ? library->kernels : image.kernels)
                                           : runners[i - names].name);
         pthread_create(&runners[i].thread, NULL, run, &runners[i]);
