@@ -24,6 +24,7 @@ static void complain(void)
 static void start(void)
 {
     static _Atomic bool started;
+    int saved = errno;
 
     if (kgi_options()->off)
         return;
@@ -37,6 +38,7 @@ static void start(void)
     kgi_triton_check();
     kgi_jit_start();
     kgi_audit();
+    errno = saved;
 }
 
 /* The two functions that every process runs, also one without CUDA: no system call of ours, and no page

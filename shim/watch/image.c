@@ -117,15 +117,25 @@ static bool is_still(const struct kgi_image *image)
     return mark_of(b) == image->mark;
 }
 
-/* A wrapper leads to its fatbin; everything else is what it is. */
+/* Whether what was read of it can be read where it lies, now: its plugin may have been closed. */
+static bool lies_there(const struct kgi_image *image)
+{
+    return !image->lasting ||
+           (is_still(image) && kgi_mapped(image->data, image->size) == image->size);
+}
+
+/* A wrapper leads to its fatbin; everything else is what it is, and *wrapper is left alone. */
 static const void *follow_wrapper(const void *data, struct kgi_wrapper *wrapper)
 {
-    if (!data || kgi_mapped(data, sizeof *wrapper) < sizeof *wrapper)
+    struct kgi_wrapper seen;
+
+    if (!data || kgi_mapped(data, sizeof seen) < sizeof seen)
         return data;
-    memcpy(wrapper, data, sizeof *wrapper);
-    if (wrapper->magic != KGI_WRAPPER_MAGIC)
+    memcpy(&seen, data, sizeof seen);
+    if (seen.magic != KGI_WRAPPER_MAGIC)
         return data;
-    return wrapper->data;
+    *wrapper = seen;
+    return seen.data;
 }
 
 struct kgi_image *kgi_image_registered(const void *wrapper_address)
@@ -416,7 +426,8 @@ void kgi_image_inspect(struct kgi_image *image)
     struct kgi_code *codes = image->codes;
     size_t room = image->count;
 
-    if (!image->count || atomic_load_explicit(&image->inspected, memory_order_acquire))
+    if (!image->count || atomic_load_explicit(&image->inspected, memory_order_acquire) ||
+        !lies_there(image))
         return;
     if (image->lasting) {
         bool known;
@@ -546,7 +557,7 @@ int kgi_image_kernels(const struct kgi_image *image, int index,
     size_t count = 0;
     int result;
 
-    if (image->count && image->codes[0].payload.at)
+    if (image->count && image->codes[0].payload.at && lies_there(image))
         return codes_kernels(image->codes, image->count, index, each, context);
     b = open_again(image);
     if (!b.at)

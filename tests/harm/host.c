@@ -591,8 +591,12 @@ int main(int argc, char **argv)
         pthread_atfork(before_fork, after_fork, after_fork);
     if (IS("first_in_child"))
         first_in_child();
-    if (!IS("late") && !IS("dlmopen") && !IS("first_in_child"))
+    if (!IS("late") && !IS("dlmopen") && !IS("first_in_child")) {
+        errno = 4711;
         start_here();
+        if (errno != 4711)
+            WRONG("errno %d of the start", errno);
+    }
     if (IS("use"))
         use();
     if (IS("stacks"))
