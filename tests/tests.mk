@@ -91,9 +91,10 @@ FUZZ_REPLAY := $(FUZZ:%=$(OBJDIR)/fuzz/replay_%)
 CLI_TESTS := $(if $(SAN),,tests/cli/golden.sh $(wildcard tests/cli/*_test.py))
 # Likewise packages, and the examples as their reader has them.
 PACKAGING_TESTS := $(if $(SAN),,$(wildcard tests/packaging/*_test.py))
-# And sequences of calls, whose driver is not.
+# And sequences of calls, each in ten processes: minutes, sanitized.
 FUZZ_CALLS := $(if $(SAN),,tests/fuzz/calls.py)
-check-built: all fake $(OBJDIR)/soak harm scenarios $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY) $(OBJDIR)/fuzz/calls
+check-built: all fake $(OBJDIR)/soak harm scenarios $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY) \
+    $(FUZZ_CALLS:tests/%.py=$(OBJDIR)/%)
 	@OBJDIR=$(abspath $(OBJDIR)) SAN=$(SAN) CC=$(CC) STRICT=$(STRICT) tests/run.sh \
 	    $(GATES) $(FAKE_TESTS) $(HARM_TESTS) $(CLI_TESTS) $(PACKAGING_TESTS) \
 	    $(UNIT:%=$(OBJDIR)/unit/%) $(FUZZ_REPLAY) $(FUZZ_CALLS) $(SCENARIOS)

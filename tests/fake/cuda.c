@@ -1,5 +1,5 @@
 /* The simulated driver: its functions. What they answer is in trace.c, what they see in image.c;
- * what can be set from outside, in README.md. Kernels run as nothing at all. */
+ * what can be set from outside, in README.md. Kernels run as nothing at all, unless it is set (mark.c). */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

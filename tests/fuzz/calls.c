@@ -268,9 +268,9 @@ static CUcontext contexts[4]; /* the first is the primary one */
 /* One that is there, where there is one; seldom any. */
 #define SOME(array)                                                                                                    \
     ({                                                                                                                 \
-        unsigned at_ = pick(ROOM(array)), tries = pick(20) ? ROOM(array) : 1;                                        \
+        unsigned at_ = pick(ROOM(array)), tries = pick(20) ? ROOM(array) : 1;                                          \
         while (--tries && !(array)[at_].handle)                                                                        \
-            at_ = (at_ + 1) % ROOM(array);                                                                            \
+            at_ = (at_ + 1) % ROOM(array);                                                                             \
         &(array)[at_];                                                                                                 \
     })
 
